@@ -1,0 +1,51 @@
+# Every target does its own set-up: a machine needs only Python >= 3.11, make and git.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock format check test demo up down clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements/dev.txt pyproject.toml contracts/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@grep -A 30 -E '^uv==' requirements/dev.txt | awk 'NR==1 || /--hash/ {print; if (NR>1 && !/\\$$/) exit}' > .venv/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e contracts -e .
+	@touch $(READY)
+
+setup: $(READY) ## make the virtual environment
+
+lock: ## compile requirements/*.in into locks of versions and hashes
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/app.in -o requirements/app.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/dev.in -o requirements/dev.txt
+
+format: $(READY) ## format the code
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+check: $(READY) ## lint, types, imports, contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/basedpyright
+	$(BIN)/whp contracts check
+
+test: $(READY) ## run every test on a real Kafka and PostgreSQL
+	$(BIN)/python -m pytest
+
+demo: $(READY) ## watch 60 simulated cases go from referral to a work-status update
+	@$(BIN)/whp demo
+
+up: $(READY) ## start the local stack and the four services
+	@$(BIN)/whp up
+
+down: $(READY) ## stop what `make up` started
+	@$(BIN)/whp down
+
+clean: down ## stop the stack and delete its data
+	rm -rf .local
