@@ -1,0 +1,61 @@
+"""Amounts with units. The unit is part of the value; amounts compare only when they measure the same thing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workhardening_contracts.contract import Contract
+
+Unit = Literal["kg", "lb", "N", "min", "h", "repetitions", "score"]
+
+KG_PER_LB = 0.45359237
+"""Exact by definition (international pound, 1959)."""
+
+_DIMENSION: dict[str, tuple[str, float]] = {
+    "kg": ("mass", 1.0),
+    "lb": ("mass", KG_PER_LB),
+    "N": ("force", 1.0),
+    "min": ("time", 1.0),
+    "h": ("time", 60.0),
+    "repetitions": ("repetitions", 1.0),
+    "score": ("score", 1.0),
+}
+
+# Converting there and back loses at most a few units in the last place; one part in 10^9 is far below what
+# any scale or stop-watch shows, and keeps 20 lb equal to its own value in kg.
+_TOLERANCE = 1e-9
+
+
+class Quantity(Contract):
+    """An amount and its unit, e.g. 22.5 kg. Amounts are never negative."""
+
+    amount: Annotated[float, Field(ge=0, le=100_000)]
+    """In `unit`."""
+    unit: Unit
+    """kg, lb, N, min, h, repetitions or score."""
+
+    def in_unit(self, unit: Unit) -> Quantity:
+        """The same amount in another unit. Raises ValueError when the two units measure different things."""
+        here, there = _DIMENSION[self.unit], _DIMENSION[unit]
+        if here[0] != there[0]:
+            raise ValueError(f"{self.unit} cannot be converted to {unit}")
+        return Quantity(amount=self.amount * here[1] / there[1], unit=unit)
+
+
+def comparable(left: Quantity, right: Quantity) -> bool:
+    """Whether both measure the same thing (mass, force, time, repetitions, score)."""
+    return _DIMENSION[left.unit][0] == _DIMENSION[right.unit][0]
+
+
+def at_least(measured: Quantity, required: Quantity) -> bool:
+    """Whether `measured` reaches `required`. Raises ValueError when they are not comparable."""
+    return measured.in_unit(required.unit).amount >= required.amount * (1 - _TOLERANCE)
+
+
+def ratio(measured: Quantity, required: Quantity) -> float:
+    """`measured` as a share of `required`; 1.0 when nothing is required. Raises ValueError when not comparable."""
+    if required.amount == 0:
+        return 1.0
+    return measured.in_unit(required.unit).amount / required.amount
