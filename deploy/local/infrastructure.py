@@ -5,28 +5,25 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import artifacts, kafka, postgres
-from .layout import Layout
-from .ports import DEFAULTS, HOST, choose
-from .processes import pid_of
+from . import artifacts, kafka, postgres, zipkin
+from .layout import Layout, StackError
+from .ports import HOST, choose, listens
+from .processes import pid_of, stop
 from .provision import SERVICES, make_database, provision
-from .state import Stack
 
 Say = Callable[[str], None]
 
 
-def start(root: Path, layout: Layout, earlier: Stack | None, say: Say) -> tuple[dict[str, int], dict[str, int]]:
-    """Have the infrastructure running and the database provisioned; gives its pids and its ports.
+def start(root: Path, layout: Layout, wanted: dict[str, int], given: dict[str, int], say: Say) -> dict[str, int]:
+    """Have Kafka and PostgreSQL running and the database provisioned; gives their pids and fills in `given` ports.
 
-    Raises StackError when Kafka or PostgreSQL cannot be had; the trace viewer is done without.
+    Raises StackError when one cannot be had.
     """
-    wanted = DEFAULTS | (earlier.ports if earlier is not None else {})
-    given: dict[str, int] = {}
     server = _server(layout, wanted, given, say)
     broker = _broker(root, layout, wanted, given, say)
     _await_server(layout, server, given["postgres"], say)
     _await_broker(layout, broker, given["kafka"], say)
-    return {"postgres": server[0], "kafka": broker[0]}, given
+    return {postgres.PART: server[0], kafka.PART: broker[0]}
 
 
 def _port(name: str, wanted: dict[str, int], given: dict[str, int], say: Say) -> int:
@@ -76,6 +73,63 @@ def _await_broker(layout: Layout, broker: tuple[int, float | None], port: int, s
     pid, began = broker
     kafka.await_ready(layout, pid, port)
     say(f"Kafka on {HOST}:{port} {_since(began)}")
+
+
+def start_viewer(root: Path, layout: Layout, wanted: dict[str, int], given: dict[str, int], say: Say) -> dict[str, int]:
+    """Have the trace viewer and its forwarder started, and give their pids; without the viewer there are none.
+
+    Raises OSError when a process cannot be started.
+    """
+    pid = _kept(layout, zipkin.PART, "zipkin", wanted, given)
+    if pid is None:
+        jar = _viewer_jar(root, layout, say)
+        if jar is None:
+            return {}
+        pid = zipkin.start(layout, jar, _port("zipkin", wanted, given, say))
+    forwarder = _kept(layout, zipkin.FORWARDER, "otlp", wanted, given)
+    if forwarder is None:
+        address = f"http://{HOST}:{given['zipkin']}"
+        forwarder = zipkin.start_forwarder(root, layout, _port("otlp", wanted, given, say), address)
+    return {zipkin.PART: pid, zipkin.FORWARDER: forwarder}
+
+
+def await_viewer(layout: Layout, pids: dict[str, int], given: dict[str, int], say: Say) -> bool:
+    """Wait for the trace viewer; gives False, and says why, when it does not come up."""
+    if not pids:
+        return False
+    began = time.monotonic()
+    try:
+        zipkin.await_forwarder(layout, pids[zipkin.FORWARDER], f"http://{HOST}:{given['otlp']}")
+        zipkin.await_ready(layout, pids[zipkin.PART], f"http://{HOST}:{given['zipkin']}")
+    except StackError as error:
+        say(f"{error}\ngoing on without traces")
+        stop([pids[zipkin.FORWARDER]], layout.base, zipkin.FORWARDER)
+        stop([pids[zipkin.PART]], layout.base, zipkin.PART)
+        return False
+    say(f"Zipkin on http://{HOST}:{given['zipkin']} is up ({time.monotonic() - began:.1f} s more)")
+    return True
+
+
+def _viewer_jar(root: Path, layout: Layout, say: Say) -> Path | None:
+    viewer = artifacts.listed(root)[1]
+    if viewer is None:
+        return None
+    try:
+        return artifacts.fetch([viewer], artifacts.cache_folder(layout), say)[0]
+    except StackError as error:
+        say(f"going on without the trace viewer: {error}")
+        return None
+
+
+def _kept(layout: Layout, part: str, name: str, wanted: dict[str, int], given: dict[str, int]) -> int | None:
+    # Its port is known from the last start only; one that does not listen there is a leftover and makes way.
+    pid = pid_of(layout.base, part)
+    if pid is not None and listens(wanted[name]):
+        given[name] = wanted[name]
+        return pid
+    if pid is not None:
+        stop([pid], layout.base, part)
+    return None
 
 
 def _since(began: float | None) -> str:

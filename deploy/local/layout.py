@@ -38,6 +38,10 @@ class Layout:
         return self.base / "stack.json"
 
     @property
+    def stack_lock_file(self) -> Path:
+        return self.base / "stack.json.lock"
+
+    @property
     def lock_file(self) -> Path:
         return self.base / "lock"
 

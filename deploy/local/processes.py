@@ -4,6 +4,7 @@ A pid alone proves nothing: after a crash or a reboot it may belong to a strange
 with the data directory and its part's name in its environment, and only what carries both is ever signalled.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,9 +16,6 @@ import psutil
 
 STACK = "WHP_STACK"
 PART = "WHP_STACK_PART"
-
-# Kept so that a child that ended is reaped when we look at it, and does not linger as a zombie of a long-lived caller.
-_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def spawn(
@@ -49,16 +47,16 @@ def spawn(
             group=gid,
             extra_groups=None if user is None else [],
         )
-    _children[child.pid] = child
+    # It is meant to outlive us: known by its pid from here on, so that the object need not complain when it goes.
+    child.returncode = 0
     return child.pid
 
 
 def alive(pid: int) -> bool:
     """Whether a process runs; one that ended but was not yet reaped by its parent does not."""
-    child = _children.get(pid)
-    if child is not None and child.poll() is not None:
-        del _children[pid]
-        return False
+    # Were it our own child, it would linger as a zombie until somebody asks for its end.
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:

@@ -56,7 +56,7 @@ def save(layout: Layout, stack: Stack) -> None:
 
 def change(layout: Layout, amend: Callable[[Stack], None]) -> None:
     """Read, amend and write the stack in one go: `up` and the supervisor both write it."""
-    with locked(layout.base / "stack.json.lock"):
+    with locked(layout.stack_lock_file):
         stack = load(layout)
         if stack is not None:
             amend(stack)

@@ -1,0 +1,53 @@
+"""What stands between the infrastructure and the services: tables, topics, and the demo's keys."""
+
+import asyncio
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .layout import Layout, StackError
+from .provision import SERVICES
+from .state import Keys, Stack, change, load
+from .topics import provision_topics
+
+
+def prepare(root: Path, layout: Layout, say: Callable[[str], None]) -> None:
+    """Migrate every schema, make the topics, and issue the demo's keys; what was done before is not done again.
+
+    Raises StackError when no stack runs, and the errors of the migrations and of Kafka.
+    """
+    stack = load(layout)
+    if stack is None:
+        raise StackError("There is no stack to prepare; start one with `make up`.")
+    for done in asyncio.run(_tables_and_topics(root, stack)):
+        say(done)
+    keys = _issue_keys(stack)
+    if keys is not None:
+
+        def amend(written: Stack) -> None:
+            written.keys = keys
+
+        change(layout, amend)
+
+
+async def _tables_and_topics(root: Path, stack: Stack) -> list[str]:
+    migrate: Any = importlib.import_module("runtime.migrate")
+    done: list[str] = []
+    for service in SERVICES:
+        done += await migrate.apply_service(stack.database, service, service)
+    done += await migrate.apply_access(stack.database)
+    return done + await provision_topics(stack.kafka, root / "contracts" / "topics")
+
+
+def _issue_keys(stack: Stack) -> Keys | None:
+    # The demo is no part of the program: without its module there are no demo keys.
+    if importlib.util.find_spec("ops.keys") is None:
+        return None
+    issue: Any = importlib.import_module("ops.keys").provision_demo
+    issued: Any = issue(stack.model_dump(mode="json"))
+    if inspect.iscoroutine(issued):
+        issued = asyncio.run(issued)
+    return Keys.model_validate(issued)

@@ -1,0 +1,68 @@
+"""What a service of the local stack is started with, and when it counts as ready."""
+
+import secrets
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import httpx
+
+from .layout import Layout, StackError, last_lines, secret
+from .ports import HOST
+from .processes import alive
+from .state import Stack, load
+
+# With the supervisor's delays that is some 15 seconds of dying: what has not come up by then has a defect.
+TOO_MANY_RESTARTS = 5
+
+
+def log_file(layout: Layout, name: str) -> Path:
+    return layout.logs / f"{name}.log"
+
+
+def environment(layout: Layout, stack: Stack, name: str) -> dict[str, str]:
+    """The settings of one service: the same names as in production, pointed at this stack."""
+    service = stack.services[name]
+    settings = {
+        "WHP_MODE": "local",
+        "WHP_KAFKA_BOOTSTRAP": stack.kafka,
+        "WHP_DATABASE_URL": service.database,
+        "WHP_HTTP_HOST": HOST,
+        "WHP_HTTP_PORT": str(service.port),
+        "WHP_DIGEST_KEY": secret(layout, "digest-key", lambda: secrets.token_hex(32)),
+        "OTEL_SERVICE_NAME": name,
+        "PYTHONUNBUFFERED": "1",
+    }
+    if stack.otlp is not None:
+        settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = stack.otlp
+    return settings
+
+
+def is_ready(port: int) -> bool:
+    """Whether the service behind this port says that it takes work."""
+    try:
+        return httpx.get(f"http://{HOST}:{port}/readyz", timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def await_ready(layout: Layout, supervisor: int, names: Collection[str], *, seconds: float = 60) -> None:
+    """Wait until every named service is ready.
+
+    Raises StackError naming one that is not, with the end of its log, when the time is over or it dies again and again.
+    """
+    end = time.monotonic() + seconds
+    waiting = list(names)
+    while waiting:
+        stack = load(layout)
+        if stack is None or not alive(supervisor):
+            log = layout.logs / "supervisor.log"
+            raise StackError(f"The supervisor of the services ended; see {log}:\n{last_lines(log)}")
+        waiting = [name for name in waiting if not is_ready(stack.services[name].port)]
+        given_up = [name for name in waiting if stack.services[name].restarts >= TOO_MANY_RESTARTS]
+        if given_up or (waiting and time.monotonic() > end):
+            name = (given_up or waiting)[0]
+            how = "dies again and again" if given_up else f"is not ready after {seconds:.0f} s"
+            raise StackError(f"{name} {how}; see {log_file(layout, name)}:\n{last_lines(log_file(layout, name))}")
+        if waiting:
+            time.sleep(0.1)
