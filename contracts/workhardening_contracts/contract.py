@@ -32,6 +32,7 @@ Ratio = Annotated[float, Field(ge=0, le=1)]
 class Contract(BaseModel):
     """A value object of the contracts. Frozen; unknown fields are refused when producing."""
 
+    # Fields that may be null have None as their default: a null is left out when an event is written.
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",

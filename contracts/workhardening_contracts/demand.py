@@ -12,13 +12,21 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from workhardening_contracts.contract import Code, Contract, Line
 from workhardening_contracts.quantity import Quantity, at_least, comparable
 
 Frequency = Literal["seldom", "occasional", "frequent", "constant"]
 """Share of the shift: seldom up to 2 %, occasional up to 1/3, frequent 1/3 to 2/3, constant above 2/3 (ORS 2018)."""
+
+DemandKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9][a-z0-9_.-]*/(-|[a-z0-9][a-z0-9_.-]*)/(seldom|occasional|frequent|constant)$", max_length=140
+    ),
+]
+"""A demand's key as other events name it, see `Demand.key`."""
 
 FREQUENCY_ORDER: tuple[Frequency, ...] = ("seldom", "occasional", "frequent", "constant")
 

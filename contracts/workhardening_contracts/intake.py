@@ -32,8 +32,8 @@ class CaseOpened(EventData):
 
     clinic: Ref
     worker_ref: Ref
-    employer: Ref | None
-    employee_key: Ref | None
+    employer: Ref | None = None
+    employee_key: Ref | None = None
     opened_on: date
     eligibility: Eligibility
 
@@ -74,8 +74,8 @@ class AssessmentCompleted(EventData):
     tolerance_hours_per_day: Annotated[float, Field(ge=0, le=16)]
     """h."""
     tolerance_days_per_week: Annotated[int, Field(ge=0, le=7)]
-    authorised_weeks: Annotated[int, Field(ge=1, le=26)] | None
-    authorised_hours_per_day: Annotated[float, Field(gt=0, le=12)] | None
+    authorised_weeks: Annotated[int, Field(ge=1, le=26)] | None = None
+    authorised_hours_per_day: Annotated[float, Field(gt=0, le=12)] | None = None
     """h."""
     alerts: tuple[Code, ...] = ()
     """Same-day clinician alerts, e.g. `phq9_item9`, `red_flag`."""
@@ -88,7 +88,7 @@ class ConsentGrant(Contract):
     scope: Code
     basis: Code
     valid_from: date
-    valid_through: date | None
+    valid_through: date | None = None
 
 
 class ConsentChanged(EventData):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from workhardening_contracts.clinic import BlockMinutes
 from workhardening_contracts.contract import Code, Contract, EventData, EventId, Ref, Score10
-from workhardening_contracts.demand import DemandProfile, Frequency
+from workhardening_contracts.demand import DemandKey, DemandProfile, Frequency
 from workhardening_contracts.quantity import Quantity
 
 Verdict = Literal["advance", "hold", "regress", "escalate"]
@@ -19,7 +19,7 @@ class Target(Contract):
     """What one week asks for one demand."""
 
     kind: Code
-    zone: Code | None
+    zone: Code | None = None
     frequency: Frequency
     amount: Quantity
     critical: bool
@@ -28,7 +28,7 @@ class Target(Contract):
 class Station(Contract):
     """A job-simulation task made from a demand."""
 
-    demand: str
+    demand: DemandKey
     """The demand's key, `kind/zone/frequency`."""
     amount: Quantity
     minutes: Annotated[float, Field(ge=0, le=720)]
@@ -56,7 +56,7 @@ class PlannedWeek(Contract):
 class Shortfall(Contract):
     """A demand that the plan will not reach inside its caps. Reported, never hidden by a bigger step."""
 
-    demand: str
+    demand: DemandKey
     """The demand's key."""
     required: Quantity
     projected: Quantity

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from workhardening_contracts.clinic import Restriction
 from workhardening_contracts.contract import Code, Contract, EventData, EventId, Ratio, Ref, Score10
-from workhardening_contracts.demand import Capacity
+from workhardening_contracts.demand import Capacity, DemandKey
 from workhardening_contracts.quantity import Quantity
 
 
@@ -18,7 +18,7 @@ class Reason(Contract):
 
     code: Code
     """e.g. `target_attained`, `target_missed`, `not_performed`, `attendance_low`, `pain_flare`, `red_flag`."""
-    demand: str | None = None
+    demand: DemandKey | None = None
     """The demand's key, or null for the week as a whole."""
     attained: Quantity | None = None
     target: Quantity | None = None
@@ -80,13 +80,13 @@ class AttendanceLapsed(EventData):
 class DemandStanding(Contract):
     """Where one demand of the job stands."""
 
-    demand: str
+    demand: DemandKey
     """The demand's key."""
     critical: bool
     required: Quantity
-    shown: Quantity | None
+    shown: Quantity | None = None
     """The best valid capacity at the demand's frequency, or null where none was shown in time."""
-    met: bool | None
+    met: bool | None = None
     """Null: not enough data."""
 
 
@@ -113,7 +113,7 @@ class ReadinessAssessed(EventData):
     """The unmet non-critical demands, as limits."""
     vetoes: tuple[Code, ...]
     """Safety vetoes, e.g. `unresolved_flare`, `red_flag`."""
-    confidence: Score10 | None
+    confidence: Score10 | None = None
     shift_hours_days: Annotated[int, Field(ge=0)]
     """Days on which the shift's hours were tolerated."""
     flags: tuple[Code, ...]
@@ -137,13 +137,13 @@ class ReadyForWork(EventData):
     decision: Literal["ready", "ready_with_restrictions"]
     restrictions: tuple[Restriction, ...]
     effective_from: date
-    effective_through: date | None
+    effective_through: date | None = None
     role: Code
     """The certifier's role."""
     contradicts: bool
     """The clinician decided otherwise than recommended."""
-    reason_code: Code | None
-    supersedes: EventId | None
+    reason_code: Code | None = None
+    supersedes: EventId | None = None
     """The id of the ReadyForWork event that this one replaces."""
 
 

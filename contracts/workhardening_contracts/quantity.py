@@ -28,20 +28,28 @@ _DIMENSION: dict[str, tuple[str, float]] = {
 _TOLERANCE = 1e-9
 
 
+# Beyond any job: a hundred thousand of whichever unit.
+_MOST = 100_000
+
+
 class Quantity(Contract):
     """An amount and its unit, e.g. 22.5 kg. Amounts are never negative."""
 
-    amount: Annotated[float, Field(ge=0, le=100_000)]
+    amount: Annotated[float, Field(ge=0, le=_MOST)]
     """In `unit`."""
     unit: Unit
     """kg, lb, N, min, h, repetitions or score."""
 
     def in_unit(self, unit: Unit) -> Quantity:
-        """The same amount in another unit. Raises ValueError when the two units measure different things."""
+        """The same amount in another unit; at most the largest amount that a contract can carry.
+
+        It stops there because 90,000 kg, which a clinic may send, are more pounds than that: a decision must not fail
+        on it, and no demand is larger. Raises ValueError when the two units measure different things.
+        """
         here, there = _DIMENSION[self.unit], _DIMENSION[unit]
         if here[0] != there[0]:
             raise ValueError(f"{self.unit} cannot be converted to {unit}")
-        return Quantity(amount=self.amount * here[1] / there[1], unit=unit)
+        return Quantity(amount=min(self.amount * here[1] / there[1], _MOST), unit=unit)
 
 
 def comparable(left: Quantity, right: Quantity) -> bool:

@@ -32,21 +32,21 @@ class ReadinessUpdated(EventData):
     TYPE: ClassVar[str] = "org.workhardening.notify.readiness.updated.v1"
 
     case_ref: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
-    employee_key: Ref | None
+    employee_key: Ref | None = None
     """The employer's own key."""
     status: Literal["no_restrictions", "with_restrictions", "unable"]
     effective_from: date
-    effective_through: date | None
+    effective_through: date | None = None
     """Required unless `no_restrictions`; `upon follow-up` does not exist."""
     restrictions: tuple[Restriction, ...]
     outcome: Literal["in_program", "ready", "ready_with_restrictions", "not_ready", "discontinued", "revoked"]
-    certifier_role: Code | None
+    certifier_role: Code | None = None
     """The role that signed; null while in the program."""
     sequence: Annotated[int, Field(ge=1)]
     """Per case and employer, from 1, no gap among what was sent."""
     previous_sequence: Annotated[int, Field(ge=0)]
     """The `sequence` sent before this one for the case; 0 for the first. Another value means one was missed: pull."""
-    supersedes: EventId | None
+    supersedes: EventId | None = None
     """The update that this one corrects or withdraws."""
     program: ProgramProgress | None = None
 
@@ -76,7 +76,7 @@ class EventRejected(EventData):
     offset: Annotated[int, Field(ge=0)]
     code: Code
     """Why, as a stable code."""
-    field: Line | None
+    field: Line | None = None
     """The path of the offending field; never its value."""
     detail: Line
     mend: Line
