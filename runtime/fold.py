@@ -123,6 +123,16 @@ class Handlers(Generic[S, P]):
     from_partner: Callable[[str], bool]
     """Whether an event type is published by partners; the others are ours, and one we cannot read is our defect."""
     rejection: Callable[[Rejected], EventData]
+    known_type: Callable[[str], bool]
+    """Whether a type is in the registry at all."""
+    partner_topics: frozenset[str] = frozenset()
+    """Topics that hold what partners sent."""
+    keeps_unreadable: frozenset[str] = frozenset()
+    """Those partner topics whose unreadable records this service keeps as dead letters."""
+
+    def answers_for(self, type_: str) -> bool:
+        """Whether a security finding on an event of this type is ours to keep: of several readers, its judge's."""
+        return self.judges(type_) or not self.from_partner(type_)
 
     @cached_property
     def by_type(self) -> Mapping[str, type[EventData]]:

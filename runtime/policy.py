@@ -1,4 +1,4 @@
-"""Policy is versioned data: defaults in the service's model, a file that changes them, and clinics' own within bounds."""
+"""Policy is versioned data: the model's defaults, a file that changes them, and clinics' own numbers within bounds."""
 
 from __future__ import annotations
 

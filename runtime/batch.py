@@ -1,0 +1,205 @@
+"""One batch: what is written for it, decided purely (`decide`), and the one transaction that writes it (`apply`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from runtime.cases import SQL, load_cases, save_cases
+from runtime.db import Connection, Writer
+from runtime.event_log import Key, LogRow, append_log, find_logged
+from runtime.fold import Case, Defect, Emitted, Folded, Handlers, Policy, Position, Received, fold, rejection_of
+from runtime.outbox import append_outbox
+from runtime.parking import ParkedRow, append_dead_letters, append_parked
+from runtime.records import Broken, Ignored, Item, Lost, Opened, Record, Unread
+from workhardening_contracts.envelope import Envelope
+
+S = TypeVar("S")
+P = TypeVar("P", bound=Policy)
+
+
+@dataclass
+class Writes(Generic[S]):
+    """All that one batch writes."""
+
+    cases: dict[UUID, Case[S]]
+    log: list[LogRow] = field(default_factory=list[LogRow])
+    parked: list[ParkedRow] = field(default_factory=list[ParkedRow])
+    dead: list[tuple[Record, str]] = field(default_factory=list[tuple[Record, str]])
+    emitted: list[Emitted] = field(default_factory=list[Emitted])
+    effects: list[object] = field(default_factory=list[object])
+    erased: set[UUID] = field(default_factory=set[UUID])
+    duplicates: int = 0
+    defects: dict[UUID, str] = field(default_factory=dict[UUID, str])
+    """Cases parked by this batch because a handler failed, with the code: the circuit breaker counts them."""
+
+
+def key_of(item: Opened | Broken | Unread) -> Key:
+    """What makes a second delivery of this item the same event."""
+    if isinstance(item, Unread):
+        # No id can be read; where it stands in Kafka is the only name it has.
+        position = item.record.position
+        return item.case, f"kafka:{position.topic}", f"{position.partition}/{position.offset}"
+    envelope = item.event.envelope if isinstance(item, Opened) else item.envelope
+    return envelope.subject, envelope.source, envelope.id
+
+
+def decide(
+    items: Sequence[Item],
+    logged: Mapping[Key, bytes],
+    stored: Mapping[UUID, Case[S]],
+    handlers: Handlers[S, P],
+    condemned: Mapping[Position, str],
+) -> Writes[S]:
+    """Fold a batch, in order. Pure.
+
+    `logged` and `stored` are what the database holds of it; `condemned` names records that must be parked because
+    writing their effects failed for good. The lowest offset of a repeated event wins. A failing handler parks its own
+    case and nobody else's.
+    """
+    writes: Writes[S] = Writes(dict(stored))
+    seen = dict(logged)
+    for item in items:
+        if isinstance(item, Ignored):
+            continue
+        if isinstance(item, Lost):
+            writes.dead.append((item.record, item.reason))
+            continue
+        key = key_of(item)
+        digest = b"" if isinstance(item, Unread) else item.digest
+        if key in seen:
+            if seen[key] == digest:
+                writes.duplicates += 1
+            elif isinstance(item, Opened | Broken) and handlers.answers_for(_type(item)):
+                # The same id with another body is a security event, not a duplicate. It parks nobody.
+                writes.dead.append((item.record, "id_reused"))
+            continue
+        seen[key] = digest
+        _take(writes, item, key, digest, handlers, condemned)
+    return writes
+
+
+def _take(
+    writes: Writes[S],
+    item: Opened | Broken | Unread,
+    key: Key,
+    digest: bytes,
+    handlers: Handlers[S, P],
+    condemned: Mapping[Position, str],
+) -> None:
+    record = item.record
+    case = writes.cases.get(key[0]) or Case[S](key[0], record.position.partition)
+    reason = condemned.get(record.position) or ("behind_parked" if case.parked else None)
+    if reason is None and isinstance(item, Unread):
+        reason = item.reason
+    folded: Folded[S] | None = None
+    if reason is None or isinstance(item, Broken):
+        try:
+            folded = _fold(case, item, handlers)
+        except Exception as error:  # a handler's defect, whatever it is, parks its case
+            reason = error.code if isinstance(error, Defect) else f"handler.{type(error).__name__}"
+            writes.defects[case.ref] = reason
+    if folded is None:
+        reason = reason or "unknown"
+        if isinstance(item, Unread):
+            writes.defects[case.ref] = reason
+        case = replace(case, parked=case.parked + 1, version=case.version + 1)
+        writes.parked.append(ParkedRow(key, record, reason))
+        writes.log.append(_log_row(item, key, digest, case.version, "parked", ""))
+    else:
+        case = folded.case
+        writes.emitted += folded.emitted
+        writes.effects += folded.effects
+        if folded.erase:
+            writes.erased.add(case.ref)
+        writes.log.append(_log_row(item, key, digest, case.version, folded.result, folded.policy_version))
+    writes.cases[case.ref] = case
+
+
+def _fold(case: Case[S], item: Opened | Broken | Unread, handlers: Handlers[S, P]) -> Folded[S]:
+    if isinstance(item, Opened):
+        return fold(case, Received(item.event, item.record.position), handlers)
+    if isinstance(item, Unread):
+        raise Defect(item.reason)
+    rejected = rejection_of(item.envelope, item.record.position, item.refusal, handlers)
+    return Folded(replace(case, version=case.version + 1), "rejected", "", (rejected,))
+
+
+def _type(item: Opened | Broken) -> str:
+    return item.event.type if isinstance(item, Opened) else item.envelope.type
+
+
+def _log_row(
+    item: Opened | Broken | Unread, key: Key, digest: bytes, version: int, result: str, policy_version: str
+) -> LogRow:
+    record = item.record
+    envelope: Envelope | None = None
+    if isinstance(item, Opened):
+        envelope = item.event.envelope
+    elif isinstance(item, Broken):
+        envelope = item.envelope
+    return LogRow(
+        key=key,
+        type=envelope.type if envelope else "unreadable",
+        position=record.position,
+        time=envelope.time if envelope else record.recorded,
+        digest=digest,
+        case_version=version,
+        result=result,
+        policy_version=policy_version,
+        sequence=envelope.sequence if envelope else None,
+        causation=envelope.causationid if envelope else None,
+        traceparent=envelope.traceparent if envelope else None,
+        body=envelope.data if envelope else record.value,
+    )
+
+
+async def apply(
+    connection: Connection,
+    items: Sequence[Item],
+    handlers: Handlers[S, P],
+    writers: Mapping[type, Writer],
+    condemned: Mapping[Position, str],
+) -> Writes[S]:
+    """Read, decide and write one batch inside the caller's transaction, which holds the partitions' locks.
+
+    At most seven statements behind the lock, plus one per kind of effect, whatever the batch's size. Raises Conflict
+    and database errors; the caller rolls back.
+    """
+    named = [item for item in items if not isinstance(item, Ignored | Lost)]
+    keys = [key_of(item) for item in named]
+    logged = await find_logged(connection, keys) if keys else {}
+    stored = await load_cases(connection, list({key[0] for key in keys}), handlers) if keys else {}
+    writes = decide(items, logged, stored, handlers, condemned)
+    read_versions = {ref: case.version for ref, case in stored.items()}
+    await write(connection, writes, read_versions, handlers, writers)
+    return writes
+
+
+async def write(
+    connection: Connection,
+    writes: Writes[S],
+    read_versions: Mapping[UUID, int],
+    handlers: Handlers[S, P],
+    writers: Mapping[type, Writer],
+) -> None:
+    """Write what was decided, the outbox last. Raises Conflict, KeyError for an effect without writer."""
+    if writes.erased:
+        for name in ("erase_log", "erase_parked", "erase_outbox"):
+            await connection.execute(SQL[name], list(writes.erased))
+    if writes.log:
+        await append_log(connection, writes.log)
+    changed = [case for ref, case in writes.cases.items() if case.version != read_versions.get(ref, 0)]
+    if changed:
+        await save_cases(connection, changed, read_versions, handlers)
+    if writes.parked:
+        await append_parked(connection, writes.parked)
+    if writes.dead:
+        await append_dead_letters(connection, writes.dead)
+    for kind in sorted({type(effect) for effect in writes.effects}, key=lambda kind: kind.__name__):
+        rows: list[Any] = [effect for effect in writes.effects if type(effect) is kind]
+        await writers[kind](connection, rows)
+    if writes.emitted:
+        await append_outbox(connection, writes.emitted)

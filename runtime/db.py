@@ -1,0 +1,88 @@
+"""PostgreSQL: pools, named queries, and which errors pass by themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+Writer = Callable[[Connection, Sequence[Any]], Awaitable[None]]
+"""Writes all rows of one effect type in one statement, inside the batch's transaction."""
+
+_NAME = re.compile(r"^-- name: (\w+)\n(-- .+\n)+", re.MULTILINE)
+
+# Classes of SQLSTATE that pass by themselves: lost connections (08), serialization and deadlock (40001, 40P01), lock
+# time-out (55P03), shutdown and start-up (57P0x), too many connections (53300), time-outs of a transaction (25P03/04).
+_TRANSIENT = ("08", "40001", "40P01", "55P03", "57P0", "57014", "53300", "25P03", "25P04")
+
+
+@cache
+def queries(package: str) -> Mapping[str, str]:
+    """The named queries of `<package>/sql/*.sql`. Each begins with `-- name: x` and a line of what it is for.
+
+    Raises ValueError for a file with text that belongs to no name, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for file in sorted(resources.files(package).joinpath("sql").iterdir(), key=lambda entry: entry.name):
+        if not file.name.endswith(".sql"):
+            continue
+        text = file.read_text(encoding="utf-8")
+        heads = list(_NAME.finditer(text))
+        if not heads or text[: heads[0].start()].strip():
+            raise ValueError(f"{package}/sql/{file.name} must begin with '-- name: ...' and a line of what it is for")
+        ends = [*(head.start() for head in heads[1:]), len(text)]
+        for head, end in zip(heads, ends, strict=True):
+            if head[1] in found:
+                raise ValueError(f"{package}/sql names {head[1]} twice")
+            found[head[1]] = text[head.end() : end].strip().removesuffix(";")
+    return found
+
+
+async def open_pool(dsn: str, name: str, *, size: int = 4) -> Pool:
+    """A pool of the service's role. `name` shows in pg_stat_activity."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        command_timeout=30,
+        timeout=10,
+        server_settings={"application_name": name, "synchronous_commit": "on"},
+    )
+
+
+def is_transient(error: BaseException, connection: Connection | None = None) -> bool:
+    """Whether trying again may help: decided by the connection's state and the SQLSTATE, never by class.
+
+    asyncpg reports time-outs and killed backends as a bare InterfaceError, and its class for bad data is a subclass
+    of that one.
+    """
+    if isinstance(error, OSError | TimeoutError):
+        return True
+    sqlstate = getattr(error, "sqlstate", None)
+    if isinstance(sqlstate, str):
+        return sqlstate.startswith(_TRANSIENT)
+    if connection is not None and connection.is_closed():
+        return True
+    return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError)
+
+
+def reduce_error(error: BaseException) -> str:
+    """What may be said of a database error: its SQLSTATE and constraint. Its text holds row values."""
+    sqlstate = getattr(error, "sqlstate", None)
+    constraint = getattr(error, "constraint_name", None)
+    if isinstance(sqlstate, str):
+        return f"sql.{sqlstate}" + (f".{constraint}" if isinstance(constraint, str) else "")
+    return type(error).__name__

@@ -1,0 +1,43 @@
+"""A service's settings, from `WHP_*` environment variables. The same names point at a local stack or a real cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What one process of a service needs to know of its surroundings."""
+
+    model_config = SettingsConfigDict(env_prefix="WHP_", frozen=True, hide_input_in_errors=True)
+
+    mode: Literal["local", "production"] = "production"
+    """`local` allows loopback webhooks over plain HTTP; nothing else differs."""
+    kafka_bootstrap: str
+    """host:port[,host:port...]"""
+    database_url: SecretStr
+    """The service's own role; its search_path is its own schema."""
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    digest_key: SecretStr = Field(min_length=32)
+    """Keys the digests of event bodies, which hold patient data: a plain hash of a short body can be guessed."""
+    policy_file: Path | None = None
+    smtp_url: SecretStr | None = None
+    """smtp://user:password@host:port; without it messages stay in their outbox table."""
+    instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,40}$")
+    """Static group membership: a restarted process with the same name takes its partitions back at once."""
+    batch_records: int = Field(default=500, ge=1, le=5000)
+    """The knee of CPU per event lies at 100 to 500 records a transaction."""
+    batch_wait_ms: int = Field(default=20, ge=1, le=1000)
+    session_timeout_ms: int = Field(default=6000, ge=6000)
+    """6 s is the least a broker allows: how long a killed consumer's partitions wait for a new owner."""
+    watchdog_s: float = Field(default=90, gt=0)
+    """A consumer that has records but commits none for this long exits, to be started afresh."""
+    trace_ratio: float = Field(default=1.0, ge=0, le=1)
+    """The share of clinic events that start a sampled trace."""
+    retry_scale: float = Field(default=1.0, gt=0, le=1)
+    """Scales the waits of webhook retries, for demonstrations and drills."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"

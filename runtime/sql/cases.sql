@@ -1,0 +1,34 @@
+-- name: lock_partitions
+-- One writer per partition and service: zombies, retries and new owners queue here.
+SELECT number FROM partitions WHERE number = any($1::int[]) ORDER BY number FOR UPDATE
+
+-- name: add_partitions
+-- The rows to lock; called at start for the partitions that Kafka has.
+INSERT INTO partitions (number) SELECT unnest($1::int[]) ON CONFLICT DO NOTHING
+
+-- name: load_cases
+-- The cases of one batch.
+SELECT case_ref, partition, version, state, waiting, sequences, parked, erased FROM cases WHERE case_ref = any($1::uuid[])
+
+-- name: save_cases
+-- All cases of a batch in one statement, fenced by the version that was read: fewer rows than given means a conflict.
+MERGE INTO cases AS c
+USING (
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::bigint[], $5::jsonb[], $6::jsonb[], $7::jsonb[], $8::int[], $9::bool[])
+        AS n (case_ref, partition, read_version, version, state, waiting, sequences, parked, erased)
+) AS n ON c.case_ref = n.case_ref
+WHEN MATCHED AND c.version = n.read_version THEN UPDATE SET
+    version = n.version, state = n.state, waiting = n.waiting, sequences = n.sequences, parked = n.parked,
+    erased = n.erased, updated_at = now()
+WHEN NOT MATCHED AND n.read_version = 0 THEN INSERT (case_ref, partition, version, state, waiting, sequences, parked, erased)
+    VALUES (n.case_ref, n.partition, n.version, n.state, n.waiting, n.sequences, n.parked, n.erased)
+
+-- name: waiting_since
+-- Events that have waited since before a moment of wall-clock time, with their case's partition.
+SELECT c.case_ref, c.partition, l.source, l.id
+FROM cases c
+CROSS JOIN LATERAL jsonb_array_elements(c.waiting) AS w
+JOIN event_log l ON l.case_ref = c.case_ref AND l.source = w->'event'->>'source' AND l.id = w->'event'->>'id'
+WHERE c.waiting <> '[]' AND l.received_at < $1
+ORDER BY c.case_ref
+LIMIT 1000

@@ -1,0 +1,32 @@
+-- name: append_outbox
+-- The last write of a batch: ids are drawn under the partition lock, so their order is the order of the decisions.
+INSERT INTO outbox (topic, case_ref, headers, value)
+SELECT topic, case_ref, headers, value
+FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bytea[]) WITH ORDINALITY AS n (topic, case_ref, headers, value, nth)
+ORDER BY nth
+
+-- name: next_outbox
+-- The lowest rows, less those of a (topic, case) that a refused row holds.
+SELECT id, topic, case_ref, headers, value FROM outbox o
+WHERE NOT EXISTS (SELECT FROM outbox h WHERE h.held IS NOT NULL AND h.topic = o.topic AND h.case_ref = o.case_ref)
+ORDER BY id LIMIT $1
+
+-- name: delete_outbox
+-- What the broker has acknowledged.
+DELETE FROM outbox WHERE id = any($1::bigint[])
+
+-- name: hold_outbox
+-- A row that the broker refuses for good holds its (topic, case); the others go on.
+UPDATE outbox SET held = $2 WHERE id = any($1::bigint[])
+
+-- name: release_outbox
+-- Let the relay try held rows again, in order.
+UPDATE outbox SET held = NULL WHERE held IS NOT NULL AND ($1::uuid IS NULL OR case_ref = $1) RETURNING id
+
+-- name: erase_outbox
+-- Erasure: what was not published yet is not published.
+DELETE FROM outbox WHERE case_ref = any($1::uuid[])
+
+-- name: outbox_age
+-- Seconds that the oldest row has waited.
+SELECT coalesce(extract(epoch FROM now() - (SELECT created_at FROM outbox ORDER BY id LIMIT 1)), 0)::float8
