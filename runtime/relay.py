@@ -34,6 +34,9 @@ from workhardening_contracts.envelope import Envelope, write_kafka
 
 log = structlog.get_logger("relay")
 
+Producer = Any
+"""aiokafka ships no types; its producer and batches are used through this one name."""
+
 # One cycle's rows. At 500 the two statements of a cycle cost less than a tenth of the sends.
 CYCLE_ROWS = 500
 # Rows of other replicas are found by polling; our own wake the relay after COMMIT.
@@ -52,7 +55,7 @@ class PublishFailed(Exception):
 Publish = Callable[[str, Envelope], Awaitable[Position]]
 
 
-def new_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
+def new_producer(bootstrap: str, client_id: str) -> Producer:
     """An idempotent producer: acks=all, and a retry inside the client never doubles or reorders records."""
     return AIOKafkaProducer(
         bootstrap_servers=bootstrap,
@@ -71,7 +74,7 @@ class Publisher:
         self._bootstrap = bootstrap
         self._client_id = client_id
         self._telemetry = telemetry
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
         self._starting = asyncio.Lock()
 
     async def publish(self, topic: str, envelope: Envelope) -> Position:
@@ -88,11 +91,19 @@ class Publisher:
             raise PublishFailed(type(error).__name__) from None
         return Position(topic, metadata.partition, metadata.offset)
 
+    async def partitions(self, topic: str) -> int:
+        """How many partitions a topic has; 0 when it does not exist. Raises KafkaError and OSError."""
+        producer = await self._started()
+        try:
+            return len(await asyncio.wait_for(producer.partitions_for(topic), SEND_TIMEOUT_S))
+        except (UnknownTopicOrPartitionError, TimeoutError):
+            return 0
+
     async def stop(self) -> None:
         """Send what is buffered and close."""
         await self._discard()
 
-    async def _started(self) -> AIOKafkaProducer:
+    async def _started(self) -> Producer:
         async with self._starting:
             if self._producer is None:
                 producer = new_producer(self._bootstrap, self._client_id)
@@ -110,7 +121,7 @@ class Publisher:
             await _close(producer)
 
 
-async def _close(producer: AIOKafkaProducer) -> None:
+async def _close(producer: Producer) -> None:
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
         await asyncio.wait_for(producer.stop(), 5)
 
@@ -124,7 +135,7 @@ class Relay:
         self._bootstrap = bootstrap
         self._telemetry = telemetry
         self._awake = asyncio.Event()
-        self._partitioner = DefaultPartitioner()
+        self._partition_of: Any = DefaultPartitioner()
         self.last_turn = time.monotonic()
         """When the relay last looked at the outbox or at the lock; liveness reads it."""
         self.active = False
@@ -159,7 +170,7 @@ class Relay:
                 "tcp_keepalives_count": "3",
             },
         )
-        producer: AIOKafkaProducer | None = None
+        producer: Producer = None
         try:
             while not await connection.fetchval(
                 "SELECT pg_try_advisory_lock(hashtext($1), hashtext('relay'))", self._schema
@@ -182,7 +193,7 @@ class Relay:
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 await connection.close(timeout=5)
 
-    async def _cycle(self, connection: Connection, producer: AIOKafkaProducer) -> int:
+    async def _cycle(self, connection: Connection, producer: Producer) -> int:
         """Publish and delete one read of rows; returns how many were read."""
         self._awake.clear()
         rows = await next_rows(connection, CYCLE_ROWS)
@@ -192,7 +203,7 @@ class Relay:
             await delete_rows(connection, sent)
         return len(rows)
 
-    async def _send(self, connection: Connection, producer: AIOKafkaProducer, rows: Sequence[OutboxRow]) -> list[int]:
+    async def _send(self, connection: Connection, producer: Producer, rows: Sequence[OutboxRow]) -> list[int]:
         """Send one batch per partition (more only where one is full). Returns the ids that the broker has."""
         by_partition: dict[tuple[str, int], list[OutboxRow]] = {}
         for topic in sorted({row.topic for row in rows}):
@@ -204,7 +215,7 @@ class Relay:
                 continue
             partitions = sorted(known)
             for row in mine:
-                number: int = self._partitioner(row.key, partitions, partitions)
+                number: int = self._partition_of(row.key, partitions, partitions)
                 by_partition.setdefault((topic, number), []).append(row)
         results = await asyncio.gather(
             *(self._send_partition(producer, *place, mine) for place, mine in by_partition.items()),
@@ -226,19 +237,17 @@ class Relay:
         return sent
 
     async def _send_partition(
-        self, producer: AIOKafkaProducer, topic: str, partition: int, rows: Sequence[OutboxRow]
+        self, producer: Producer, topic: str, partition: int, rows: Sequence[OutboxRow]
     ) -> list[int]:
         acknowledged: list[Any] = []
         batch = producer.create_batch()
         for row in rows:
             with self._telemetry.relaying(topic, row.headers) as headers:
-                entry = {"key": row.key, "value": row.value, "timestamp": None, "headers": headers}
-                if batch.append(**entry) is None:
-                    if batch.record_count() == 0:
-                        raise MessageSizeTooLargeError(len(row.value))
-                    acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-                    batch = producer.create_batch()
-                    if batch.append(**entry) is None:
+                if not _appended(batch, row, headers):
+                    if batch.record_count() > 0:
+                        acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+                        batch = producer.create_batch()
+                    if not _appended(batch, row, headers):
                         raise MessageSizeTooLargeError(len(row.value))
         acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
         await asyncio.wait_for(asyncio.gather(*acknowledged), SEND_TIMEOUT_S)
@@ -248,6 +257,10 @@ class Relay:
         reason = type(error).__name__
         await hold_rows(connection, [row.id for row in rows], reason)
         log.error("outbox rows held: mend the cause, then `whp outbox release`", rows=len(rows), reason=reason)
+
+
+def _appended(batch: Any, row: OutboxRow, headers: Sequence[tuple[str, bytes]]) -> bool:
+    return batch.append(key=row.key, value=row.value, timestamp=None, headers=headers) is not None
 
 
 def transient(error: BaseException) -> bool:

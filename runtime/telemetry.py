@@ -12,7 +12,7 @@ import os
 import random
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,7 +123,7 @@ class Telemetry:
         return span, replace(envelope, traceparent=_traceparent(span))
 
     @contextlib.contextmanager
-    def sending(self, topic: str, envelope: Envelope) -> Iterator[Envelope]:
+    def sending(self, topic: str, envelope: Envelope) -> Generator[Envelope]:
         """The span of one send; the envelope to send carries its context."""
         span = self._send_span(topic, envelope.traceparent, envelope.id, str(envelope.subject), envelope.type)
         if span is None:
@@ -133,7 +133,7 @@ class Telemetry:
             yield replace(envelope, traceparent=_traceparent(span))
 
     @contextlib.contextmanager
-    def relaying(self, topic: str, headers: Sequence[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    def relaying(self, topic: str, headers: Sequence[tuple[str, bytes]]) -> Generator[list[tuple[str, bytes]]]:
         """The same for a row of the outbox, whose headers hold the stored context."""
         given = dict(headers)
         parent = given.get("ce_traceparent", b"").decode()
@@ -171,7 +171,7 @@ class Telemetry:
         )
 
     @contextlib.contextmanager
-    def delivering(self, name: str, traceparent: str | None, case: str) -> Iterator[Span | None]:
+    def delivering(self, name: str, traceparent: str | None, case: str) -> Generator[Span | None]:
         """The span of one delivery to a partner's endpoint, in the trace of what caused it."""
         parent = _context(traceparent)
         if not self.enabled or parent is None or not parent.trace_flags.sampled:
@@ -189,7 +189,7 @@ class Telemetry:
 
 
 @contextlib.contextmanager
-def _ended(span: Span) -> Iterator[None]:
+def _ended(span: Span) -> Generator[None]:
     try:
         yield
     except BaseException as error:

@@ -1,0 +1,324 @@
+"""Record -> transaction -> offset: the loop of a service on Kafka.
+
+FastStream gives the shell (connection, group, polling); a parser and a decoder of our own hand over the raw records,
+since its batch parser loses a whole batch to one null header (200 of 2,400 records arrived). Offsets are committed
+explicitly, after COMMIT, through the consumer itself: `ack()` commits without offsets, whatever was polled meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, Topic
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from opentelemetry.trace import Span
+
+from runtime.batch import Writes, apply
+from runtime.cases import Conflict, lock_partitions
+from runtime.db import Connection, Pool, Writer, is_transient, reduce_error
+from runtime.fold import Handlers, Policy, Position
+from runtime.records import Ignored, Item, Lost, Opened, Record, open_record
+from runtime.settings import Settings
+from runtime.telemetry import Telemetry
+from workhardening_contracts.envelope import Event
+
+S = TypeVar("S")
+P = TypeVar("P", bound=Policy)
+
+log = structlog.get_logger("consume")
+
+# How long a batch is tried again in place before the process gives up and is started afresh: a broker or database
+# restart takes seconds; what lasts longer is not cured by this process.
+RETRY_S = 60.0
+# A rebalance waits this long for the transaction under way; the partition lock makes a longer one safe all the same.
+REVOKE_S = 5.0
+# The breaker: this many distinct cases failing, and at least half of those seen, is a defect of ours and not of theirs.
+BREAKER_CASES = 20
+BREAKER_SHARE = 0.5
+BREAKER_WINDOW_S = 300.0
+
+
+class Halt(Exception):
+    """The process cannot go on and must exit, to be started again."""
+
+
+@dataclass
+class Counts:
+    """What one process has done since it started; /metrics shows it."""
+
+    batches: int = 0
+    records: int = 0
+    folded: int = 0
+    duplicates: int = 0
+    parked: int = 0
+    dead_lettered: int = 0
+    retries: int = 0
+
+
+@dataclass
+class Breaker:
+    """Stops a partition whose cases fail one after another. Only handlers' failures and our unreadable events count."""
+
+    seen: dict[Any, float] = field(default_factory=dict[Any, float])
+    failed: dict[Any, float] = field(default_factory=dict[Any, float])
+
+    def trips(self, cases: Iterable[Any], failures: Iterable[Any], now: float) -> bool:
+        """Count one batch's cases; whether the partition must stop."""
+        self.seen.update(dict.fromkeys(cases, now))
+        self.failed.update(dict.fromkeys(failures, now))
+        for tally in (self.seen, self.failed):
+            for case in [case for case, at in tally.items() if now - at > BREAKER_WINDOW_S]:
+                del tally[case]
+        return len(self.failed) >= BREAKER_CASES and len(self.failed) >= BREAKER_SHARE * len(self.seen)
+
+
+class Consumer(Generic[S, P]):
+    """One process's share in consuming a service's topics."""
+
+    def __init__(
+        self,
+        handlers: Handlers[S, P],
+        topics: Sequence[str],
+        writers: Mapping[type, Writer],
+        pool: Pool,
+        settings: Settings,
+        telemetry: Telemetry,
+        committed: Callable[[], None],
+    ) -> None:
+        self._handlers = handlers
+        self._topics = topics
+        self._writers = writers
+        self._pool = pool
+        self._settings = settings
+        self._telemetry = telemetry
+        self._committed = committed
+        self._digest_key = bytes.fromhex(settings.digest_key.get_secret_value())
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._done: dict[TopicPartition, int] = {}
+        self._breakers: dict[int, Breaker] = {}
+        self._subscriber: Any = None
+        self.halted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Fails with Halt when the process must exit."""
+        self.last_progress = time.monotonic()
+        self.counts = Counts()
+
+    @property
+    def consumer(self) -> Any:
+        """aiokafka's consumer under FastStream's subscriber."""
+        return self._subscriber.consumer
+
+    def attach(self, broker: KafkaBroker) -> None:
+        """Subscribe to all topics in one group, with the range assignor: one member owns a case in every topic."""
+        settings = self._settings
+        subscriber: Any = broker.subscriber(
+            *(Topic(name, declare=False) for name in self._topics),
+            group_id=f"whp.{self._handlers.service}",
+            group_instance_id=settings.instance and f"whp.{self._handlers.service}.{settings.instance}",
+            batch=True,
+            max_records=settings.batch_records,
+            batch_timeout_ms=settings.batch_wait_ms,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 6,
+            # Far above the longest retry: a batch that is tried again must not cost the membership.
+            max_poll_interval_ms=int(RETRY_S * 1000 * 5),
+            listener=_Revoking(self._idle),
+            parser=_parse,
+            decoder=_decode,
+        )
+        self._subscriber = subscriber
+        subscriber(self._handle)
+
+    async def _handle(self, records: Sequence[Any]) -> None:
+        """FastStream swallows a handler's exception and polls on, which would skip the batch: so none leaves here."""
+        self._idle.clear()
+        try:
+            await self._process(records)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            if not self.halted.done():
+                self.halted.set_exception(Halt(reduce_error(error)))
+            await asyncio.Event().wait()  # take no further batch; the process is about to exit
+        finally:
+            self._idle.set()
+
+    async def _process(self, raw: Sequence[Any]) -> None:
+        records = [_record(entry) for entry in raw]
+        opened, spans = self._open(records)
+        try:
+            writes = await self._write(opened, {record.position.partition for record in records})
+        finally:
+            for span in spans:
+                span.end()
+        await self._commit_offsets(records)
+        self._committed()
+        self._count(records, writes)
+
+    def _open(self, records: Sequence[Record]) -> tuple[list[Item], list[Span]]:
+        items: list[Item] = []
+        spans: list[Span] = []
+        group = f"whp.{self._handlers.service}"
+        for record in records:
+            item = open_record(record, self._handlers, self._digest_key)
+            if isinstance(item, Opened):
+                span, envelope = self._telemetry.processing(item.event.envelope, record.position, group)
+                if span is not None:
+                    spans.append(span)
+                    item = replace(item, event=Event(envelope, item.event.data))
+            items.append(item)
+        return items, spans
+
+    async def _write(self, items: Sequence[Item], partitions: set[int]) -> Writes[S]:
+        """The batch's transaction, tried again while the error passes by itself. Raises Halt when it does not."""
+        started, delay = time.monotonic(), 0.05
+        one_by_one = False
+        while True:
+            connection: Connection | None = None
+            try:
+                async with self._pool.acquire(timeout=10) as connection, connection.transaction():
+                    await lock_partitions(connection, partitions)
+                    if one_by_one:
+                        return await self._isolate(connection, items)
+                    return await apply(connection, items, self._handlers, self._writers, {})
+            except Conflict:
+                reason = "conflict"
+            except Exception as error:
+                reason = reduce_error(error)
+                if not is_transient(error, connection):
+                    if one_by_one:
+                        raise Halt(reason) from None
+                    log.error("batch cannot be written; finding its record", error=reason)
+                    one_by_one = True
+                    continue
+            if time.monotonic() - started > RETRY_S:
+                raise Halt(f"still failing after {RETRY_S:.0f} s: {reason}")
+            self.counts.retries += 1
+            log.warning("batch is tried again", reason=reason)
+            await asyncio.sleep(delay * (0.5 + random.random()))  # noqa: S311 - jitter
+            delay = min(delay * 2, 2.0)
+
+    async def _isolate(self, connection: Connection, items: Sequence[Item]) -> Writes[S]:
+        """Write record by record behind savepoints; one that cannot be written is parked with its case."""
+        total: Writes[S] = Writes({})
+        for item in items:
+            if isinstance(item, Ignored):
+                continue
+            condemned: dict[Position, str] = {}
+            while True:
+                try:
+                    async with connection.transaction():
+                        writes = await apply(connection, [item], self._handlers, self._writers, condemned)
+                    break
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, KeyError) as error:
+                    if is_transient(error, connection) or condemned or isinstance(item, Lost):
+                        raise
+                    condemned = {item.record.position: f"write.{reduce_error(error)}"}
+            total.cases.update(writes.cases)
+            total.log += writes.log
+            total.parked += writes.parked
+            total.dead += writes.dead
+            total.defects.update(writes.defects)
+            total.duplicates += writes.duplicates
+        return total
+
+    async def _commit_offsets(self, records: Sequence[Record]) -> None:
+        offsets: dict[TopicPartition, int] = {}
+        for record in records:
+            position = record.position
+            place = TopicPartition(position.topic, position.partition)
+            offsets[place] = max(offsets.get(place, 0), position.offset + 1)
+        self._done.update(offsets)
+        try:
+            await asyncio.wait_for(self.consumer.commit(offsets), 10)
+        except (CommitFailedError, IllegalStateError, KafkaError, TimeoutError) as error:
+            # The partition went to another member, or the broker is away: the records come again and are absorbed.
+            log.warning("offsets not committed", error=type(error).__name__)
+
+    def _count(self, records: Sequence[Record], writes: Writes[S]) -> None:
+        now = time.monotonic()
+        self.last_progress = now
+        counts = self.counts
+        counts.batches += 1
+        counts.records += len(records)
+        counts.duplicates += writes.duplicates
+        counts.parked += len(writes.parked)
+        counts.dead_lettered += len(writes.dead)
+        counts.folded += len(writes.log) - len(writes.parked)
+        for partition in {case.partition for case in writes.cases.values()}:
+            mine = [ref for ref, case in writes.cases.items() if case.partition == partition]
+            breaker = self._breakers.setdefault(partition, Breaker())
+            if breaker.trips(mine, [ref for ref in mine if ref in writes.defects], now):
+                self._stop_partition(partition)
+
+    def _stop_partition(self, partition: int) -> None:
+        places = [place for place in self.consumer.assignment() if place.partition == partition]
+        self.consumer.pause(*places)
+        log.critical("partition stopped: case after case fails; mend the service and restart it", partition=partition)
+
+    async def watch(self) -> None:
+        """Halt the process when there are records and none is committed for the watchdog's time."""
+        while True:
+            await asyncio.sleep(min(5.0, self._settings.watchdog_s / 4))
+            if self._subscriber is None or self.consumer is None:
+                continue
+            if not self._behind():
+                self.last_progress = time.monotonic()
+            elif time.monotonic() - self.last_progress > self._settings.watchdog_s:
+                raise Halt("records wait and none is committed")
+
+    def _behind(self) -> bool:
+        paused = set(self.consumer.paused())
+        for place in self.consumer.assignment():
+            end = self.consumer.highwater(place)
+            if place not in paused and end is not None and self._done.get(place, end) < end:
+                return True
+        return not self._idle.is_set()
+
+
+class _Revoking(ConsumerRebalanceListener):  # its callbacks may be coroutines, which its annotations do not say
+    """Lets the transaction under way finish before its partitions go to another member. It only saves work."""
+
+    def __init__(self, idle: asyncio.Event) -> None:
+        self._idle = idle
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        try:
+            await asyncio.wait_for(self._idle.wait(), REVOKE_S)
+        except TimeoutError:
+            log.warning("a rebalance did not wait for the batch under way")
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        log.info("partitions assigned", partitions=len(assigned))
+
+
+async def _parse(message: Any) -> Any:
+    """Hand over the raw records: headers may be null or not UTF-8, and only `open_record` decides on them."""
+    return KafkaMessage(body=message, raw_message=message, consumer=FAKE_CONSUMER)
+
+
+async def _decode(message: Any) -> Any:
+    return message.raw_message
+
+
+def _record(raw: Any) -> Record:
+    return Record(
+        Position(raw.topic, raw.partition, raw.offset),
+        datetime.fromtimestamp(raw.timestamp / 1000, UTC),
+        raw.key,
+        tuple(raw.headers),
+        raw.value,
+    )

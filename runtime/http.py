@@ -1,0 +1,130 @@
+"""The HTTP shell of a service: problems as problem+json, callers by API key, health by progress, metrics.
+
+Errors follow RFC 9457 with a stable `code` and the field's path, and never hold the offending value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from runtime.keys import bearer
+
+if TYPE_CHECKING:
+    from runtime.service import Running
+
+PROBLEM = "application/problem+json"
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "content_type"}
+
+
+class Problem(Exception):
+    """An answer that is not a success. `detail` says the mend and is written by us, never echoed."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.headers = headers
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the process gets on with its work, and whether it may be sent any."""
+
+    live: bool
+    ready: bool
+    why: str
+
+
+def running(request: Request) -> Running:
+    """The service that answers this request."""
+    return cast("Running", request.app.state.running)
+
+
+async def clinic_caller(request: Request) -> str:
+    """The clinic whose key this request bears. Raises Problem 401 without a valid key, 403 with another kind's."""
+    return await _caller(request, "clinic")
+
+
+async def employer_caller(request: Request) -> str:
+    """The employer whose key this request bears. Raises Problem 401 and 403 likewise."""
+    return await _caller(request, "employer")
+
+
+async def _caller(request: Request, kind: str) -> str:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    found = await bearer(running(request).pool, key.strip()) if scheme.lower() == "bearer" else None
+    if found is None:
+        raise Problem(
+            401,
+            "unauthorized",
+            "send a valid API key as 'Authorization: Bearer <key>'",
+            headers={"www-authenticate": "Bearer"},
+        )
+    if found[0] != kind:
+        raise Problem(403, "forbidden", f"this door is for {kind} keys")
+    return found[1]
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """The answer to a problem."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": problem.code.replace("_", " ").replace(".", ": "),
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+    }
+    if problem.field is not None:
+        body["field"] = problem.field
+    return JSONResponse(body, problem.status, dict(problem.headers or {}), PROBLEM)
+
+
+def make_app(service: str) -> FastAPI:
+    """An application with health, metrics and the problem answers; the service adds its doors."""
+    app = FastAPI(title=f"Work Hardening Program: {service}", docs_url=None, redoc_url=None, openapi_url=None)
+
+    async def on_problem(_: Request, error: Exception) -> JSONResponse:
+        return problem_response(cast("Problem", error))
+
+    async def on_http(_: Request, error: Exception) -> JSONResponse:
+        status = cast("HTTPException", error).status_code
+        return problem_response(Problem(status, _CODES.get(status, "http_error"), "see the service's documentation"))
+
+    async def on_validation(_: Request, error: Exception) -> JSONResponse:
+        first = cast("RequestValidationError", error).errors()[0]
+        path = "".join(f"/{part}" for part in first["loc"] if str(part).isidentifier() or isinstance(part, int))
+        return problem_response(Problem(422, f"request.{first['type']}", str(first["msg"])[:200], field=path))
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_validation)
+
+    async def healthz(request: Request) -> JSONResponse:
+        health = running(request).health()
+        return JSONResponse({"live": health.live, "why": health.why}, 200 if health.live else 503)
+
+    async def readyz(request: Request) -> JSONResponse:
+        health = running(request).health()
+        return JSONResponse({"ready": health.ready, "why": health.why}, 200 if health.ready else 503)
+
+    app.add_api_route("/healthz", healthz, methods=["GET"])
+    app.add_api_route("/readyz", readyz, methods=["GET"])
+    return app

@@ -1,0 +1,179 @@
+"""What is folded outside the stream: parked records that a person retries, and premises that never came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from runtime.batch import Writes, write
+from runtime.cases import SQL, load_cases, lock_partitions
+from runtime.db import Connection, Pool, Writer
+from runtime.event_log import LogRow
+from runtime.fold import Case, Defect, Folded, Handlers, Policy, Position, Received, fold, give_up
+from runtime.parking import headers_from_json
+from runtime.records import Broken, Opened, Record, open_record
+from workhardening_contracts.envelope import service_source
+
+S = TypeVar("S")
+P = TypeVar("P", bound=Policy)
+
+# Long enough for a paper referral to be keyed in after the first session; after it the sender is told.
+PATIENCE = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How far a case's parked records were drained."""
+
+    folded: int
+    left: int
+    reason: str | None
+    """Why the first that is left failed again; None when all went."""
+
+
+async def retry_case(
+    pool: Pool, ref: UUID, handlers: Handlers[S, P], writers: Mapping[type, Writer], digest_key: bytes
+) -> Retried:
+    """Fold a case's parked records in order, a transaction each, to the end or the first failure.
+
+    Queues at the partition's lock, so it is safe while the service runs.
+    """
+    folded = 0
+    while True:
+        async with pool.acquire() as connection, connection.transaction():
+            case = await _locked(connection, ref, handlers)
+            rows = await connection.fetch(SQL["parked_of_case"], ref)
+            if case is None or not rows:
+                return Retried(folded, 0, None)
+            try:
+                await _retry_one(connection, case, rows[0], handlers, writers, digest_key)
+            except Defect as defect:
+                return Retried(folded, len(rows), defect.code)
+            folded += 1
+
+
+async def discard_first(pool: Pool, ref: UUID, handlers: Handlers[S, P], reason: str) -> bool:
+    """Give up the first of a case's parked records, for a reason that is kept. False when there is none."""
+    async with pool.acquire() as connection, connection.transaction():
+        case = await _locked(connection, ref, handlers)
+        rows = await connection.fetch(SQL["parked_of_case"], ref)
+        if case is None or not rows:
+            return False
+        row = rows[0]
+        await connection.execute(SQL["mark_discarded"], ref, row["source"], row["event_id"])
+        await connection.execute(SQL["resolve_parked"], row["id"], "discarded", reason)
+        after = replace(case, parked=case.parked - 1, version=case.version + 1)
+        await write(connection, Writes({ref: after}), {ref: case.version}, handlers, {})
+        return True
+
+
+async def _locked(connection: Connection, ref: UUID, handlers: Handlers[S, P]) -> Case[S] | None:
+    partition = await connection.fetchval("SELECT partition FROM cases WHERE case_ref = $1", ref)
+    if partition is None:
+        return None
+    await lock_partitions(connection, [partition])
+    return (await load_cases(connection, [ref], handlers))[ref]
+
+
+async def _retry_one(
+    connection: Connection,
+    case: Case[S],
+    row: Any,
+    handlers: Handlers[S, P],
+    writers: Mapping[type, Writer],
+    digest_key: bytes,
+) -> None:
+    position = Position(row["topic"], row["partition"], row["offset"])
+    record = Record(position, row["recorded"], row["key"], headers_from_json(row["headers"]), row["value"])
+    item = open_record(record, handlers, digest_key)
+    if isinstance(item, Broken):
+        raise Defect(item.refusal.code)
+    if not isinstance(item, Opened):
+        raise Defect(getattr(item, "reason", "not_ours"))
+    folded = _folded(case, Received(item.event, position), handlers)
+    after = replace(folded.case, parked=case.parked - 1)
+    writes: Writes[S] = Writes(
+        {case.ref: after},
+        emitted=list(folded.emitted),
+        effects=list(folded.effects),
+        erased={case.ref} if folded.erase else set(),
+    )
+    envelope = item.event.envelope
+    if (row["source"], row["event_id"]) == (envelope.source, envelope.id):
+        await connection.execute(
+            SQL["mark_retried"],
+            case.ref,
+            envelope.source,
+            envelope.id,
+            folded.result,
+            after.version,
+            folded.policy_version,
+        )
+    else:
+        # It could not be read when it was parked, so its row bears the record's place; now it has a name of its own.
+        await connection.execute(SQL["mark_discarded"], case.ref, row["source"], row["event_id"])
+        writes.log.append(
+            LogRow(
+                (case.ref, envelope.source, envelope.id),
+                envelope.type,
+                position,
+                envelope.time,
+                item.digest,
+                after.version,
+                folded.result,
+                folded.policy_version,
+                envelope.sequence,
+                envelope.causationid,
+                envelope.traceparent,
+                envelope.data,
+            )
+        )
+    await connection.execute(SQL["resolve_parked"], row["id"], "retried", None)
+    await write(connection, writes, {case.ref: case.version}, handlers, writers)
+
+
+def _folded(case: Case[S], received: Received, handlers: Handlers[S, P]) -> Folded[S]:
+    try:
+        return fold(replace(case, parked=0), received, handlers)
+    except Defect:
+        raise
+    except Exception as error:
+        raise Defect(f"handler.{type(error).__name__}") from None
+
+
+async def expire_waiting(
+    pool: Pool, handlers: Handlers[S, P], writers: Mapping[type, Writer], now: datetime | None = None
+) -> int:
+    """Give up events that have waited longer than PATIENCE. Wall-clock time decides this and nothing else."""
+    before = (now or datetime.now(UTC)) - PATIENCE
+    expired: dict[UUID, set[tuple[str, str]]] = {}
+    async with pool.acquire() as connection:
+        for row in await connection.fetch(SQL["waiting_since"], before):
+            expired.setdefault(row["case_ref"], set()).add((row["source"], row["id"]))
+    for ref, keys in expired.items():
+        async with pool.acquire() as connection, connection.transaction():
+            case = await _locked(connection, ref, handlers)
+            if case is None:
+                continue
+            folded = give_up(case, keys, handlers)
+            version = folded.case.version
+            expiry = LogRow(
+                (ref, service_source(handlers.service), f"{ref}.wait-expired.{version}"),
+                "org.workhardening.runtime.wait.expired.v1",
+                Position("runtime", case.partition, version),
+                before + PATIENCE,
+                b"",
+                version,
+                "folded",
+                "",
+                None,
+                None,
+                None,
+                None,
+            )
+            writes: Writes[S] = Writes({ref: folded.case}, log=[expiry], emitted=list(folded.emitted))
+            await write(connection, writes, {ref: case.version}, handlers, writers)
+    return sum(len(keys) for keys in expired.values())
