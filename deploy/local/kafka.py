@@ -54,6 +54,9 @@ def properties(data: Path, port: int, controller_port: int) -> str:
         "share.coordinator.state.topic.num.partitions": "1",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
+        # A broker that was killed is let in again only when its old session is over; 9 s are long for one machine.
+        "broker.session.timeout.ms": "4000",
+        "broker.heartbeat.interval.ms": "500",
         # The defaults are those of a server with many disks; these save memory and start-up time.
         "num.network.threads": "2",
         "num.io.threads": "4",

@@ -12,8 +12,8 @@ from .ports import HOST
 from .processes import alive
 from .state import Stack, load
 
-# With the supervisor's delays that is some 15 seconds of dying: what has not come up by then has a defect.
-TOO_MANY_RESTARTS = 5
+# With the supervisor's delays that is some 8 seconds of dying: what has not come up by then has a defect.
+TOO_MANY_RESTARTS = 4
 
 
 def log_file(layout: Layout, name: str) -> Path:

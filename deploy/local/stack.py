@@ -4,6 +4,7 @@ What runs is found by the marks on the processes, not by what a file says, so th
 earlier one left behind. `up` and `down` block: call them from a thread when an event loop runs.
 """
 
+import contextlib
 import sys
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,9 @@ def up(root: Path, *, services: bool = True, traces: bool = True, say: Callable[
         try:
             return _up(root, layout, services, traces, say)
         except BaseException:
-            say("stopping what this start had begun")
+            # Also when nobody reads what we say any more.
+            with contextlib.suppress(OSError):
+                say("stopping what this start had begun")
             _stop(layout, processes.running(layout.base).keys() - before)
             _forget_the_dead(layout)
             raise
