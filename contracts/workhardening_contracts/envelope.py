@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, Generic, TypeVar, cast
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -22,6 +23,9 @@ from workhardening_contracts.contract import EventData, Violation, violation_of
 
 __all__ = [
     "BINARY",
+    "MENDS",
+    "PATTERNS",
+    "REQUIRED",
     "STRUCTURED",
     "Envelope",
     "Event",
@@ -46,20 +50,23 @@ D = TypeVar("D", bound=BaseModel, covariant=True)
 BINARY = "application/json"
 STRUCTURED = "application/cloudevents+json"
 
-_REQUIRED = ("id", "source", "type", "subject", "time")
+REQUIRED = ("id", "source", "type", "subject", "time")
 _OPTIONAL = ("sequence", "causationid", "policyversion", "traceparent", "dataschema")
-_PATTERNS = {
+# Digits are written out: \d would let in the digits of other scripts.
+PATTERNS = {
     "id": re.compile(r"[\x21-\x7e]{1,200}"),
     "source": re.compile(r"/[a-z0-9][a-z0-9_/.-]{0,119}"),
     "type": re.compile(r"[a-z][a-z0-9_.]{2,119}"),
     "subject": re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
-    "time": re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})"),
-    "sequence": re.compile(r"[1-9]\d{0,17}"),
+    "time": re.compile(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+    ),
+    "sequence": re.compile(r"[1-9][0-9]{0,17}"),
     "causationid": re.compile(r"[\x21-\x7e]{1,330}"),
     "policyversion": re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,63}"),
     "dataschema": re.compile(r"[\x21-\x7e]{1,200}"),
 }
-_MENDS = {
+MENDS = {
     "id": "1 to 200 printable ASCII characters without spaces",
     "source": "a path such as /clinics/<id>",
     "type": "a type of the registry, such as org.workhardening.clinic.session.recorded.v1",
@@ -70,6 +77,9 @@ _MENDS = {
     "policyversion": "up to 64 letters, digits and _.:+-",
     "dataschema": "a URI without spaces",
 }
+# All of printable ASCII but space, the double quote and the percent sign stands for itself in an HTTP header.
+_HEADER_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_KNOWN = frozenset({"specversion", "datacontenttype", *REQUIRED, *_OPTIONAL})
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -148,12 +158,15 @@ def service_source(service: str) -> str:
 def strict_json(body: bytes) -> Any:
     """Parse JSON without duplicate keys, NaN, infinities or absurd depth. Raises Unreadable."""
     try:
-        return json.loads(body, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
+        # Decoded here, since json.loads would guess UTF-16 and UTF-32, and let lone surrogates through.
+        return json.loads(
+            body.decode("utf-8"), object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant
+        )
     except Unreadable:
         raise
     except RecursionError:
         raise Unreadable("json.too_deep", "", "the JSON is nested too deeply") from None
-    except (ValueError, UnicodeDecodeError):
+    except ValueError:
         raise Unreadable("json.invalid", "", "the body is not valid JSON in UTF-8") from None
 
 
@@ -209,6 +222,10 @@ def read_http(headers: Iterable[tuple[str, str]], body: bytes) -> Envelope:
         lowered = name.lower()
         if lowered != "content-type" and not lowered.startswith("ce-"):
             continue
+        # Header values are percent-encoded (CloudEvents HTTP binding 1.0, 3.1.3.2); what decodes to no UTF-8 is refused
+        # by its pattern.
+        if "%" in text and lowered != "content-type":
+            text = unquote(text)
         if given.setdefault(lowered, text) != text:
             raise Unreadable("envelope.header_twice", f"/{_shown(lowered)}", "a header is given twice")
     return _read(given, "ce-", body)
@@ -224,18 +241,25 @@ def read_structured(body: bytes) -> Envelope:
         raise Unreadable("envelope.no_data", "/data", "the event has no data")
     attributes: dict[str, str] = {}
     for name, text in fields.items():
-        if name == "data":
+        # A null is an absent attribute and extensions may be of any type (CloudEvents JSON format 1.0, 2.2 and 2.3).
+        if name not in _KNOWN or text is None:
             continue
         if name == "sequence" and type(text) is int:
             text = str(text)
         if not isinstance(text, str):
-            raise Unreadable("envelope.attribute", f"/{_shown(name)}", "an attribute must be a string")
+            raise Unreadable("envelope.attribute", f"/{name}", "an attribute must be a string")
         attributes[name] = text
-    return _checked(attributes, json.dumps(fields["data"], separators=(",", ":")).encode())
+    if _media_type(attributes.get("datacontenttype", BINARY)) != BINARY:
+        raise Unreadable("envelope.content_type", "/datacontenttype", f"data must be {BINARY}")
+    try:
+        data = json.dumps(fields["data"], separators=(",", ":")).encode()
+    except RecursionError:
+        raise Unreadable("json.too_deep", "/data", "the JSON is nested too deeply") from None
+    return _checked(attributes, data)
 
 
 def _read(given: Mapping[str, str], prefix: str, body: bytes) -> Envelope:
-    content = given.get("content-type", BINARY).split(";")[0].strip().lower()
+    content = _media_type(given.get("content-type", BINARY))
     if content == STRUCTURED:
         return read_structured(body)
     if content != BINARY:
@@ -243,19 +267,24 @@ def _read(given: Mapping[str, str], prefix: str, body: bytes) -> Envelope:
     return _checked({name.removeprefix(prefix): text for name, text in given.items()}, body)
 
 
+def _media_type(content_type: str) -> str:
+    return content_type.split(";")[0].strip().lower()
+
+
 def _checked(attributes: Mapping[str, str], data: bytes) -> Envelope:
     if attributes.get("specversion") != "1.0":
         raise Unreadable("envelope.specversion", "/specversion", "specversion must be 1.0")
-    for name in _REQUIRED:
+    for name in REQUIRED:
         if name not in attributes:
-            raise Unreadable("envelope.missing", f"/{name}", f"{name} is required: {_MENDS[name]}")
-    for name, pattern in _PATTERNS.items():
+            raise Unreadable("envelope.missing", f"/{name}", f"{name} is required: {MENDS[name]}")
+    for name, pattern in PATTERNS.items():
         if name in attributes and not pattern.fullmatch(attributes[name]):
-            raise Unreadable("envelope.attribute", f"/{name}", f"{name} must be {_MENDS[name]}")
+            raise Unreadable("envelope.attribute", f"/{name}", f"{name} must be {MENDS[name]}")
     try:
         time = datetime.fromisoformat(attributes["time"])
-    except ValueError:
-        raise Unreadable("envelope.attribute", "/time", f"time must be {_MENDS['time']}") from None
+        time.astimezone(UTC)  # a time near year 1 or 9999 has no UTC; nobody could store it
+    except (ValueError, OverflowError):
+        raise Unreadable("envelope.attribute", "/time", f"time must be {MENDS['time']}") from None
     traceparent = attributes.get("traceparent", "")
     return Envelope(
         id=attributes["id"],
@@ -298,7 +327,7 @@ def write_kafka(envelope: Envelope) -> tuple[bytes, list[tuple[str, bytes]], byt
 
 def write_http(envelope: Envelope) -> tuple[dict[str, str], bytes]:
     """Headers and body of a binary-mode request."""
-    headers = {f"ce-{name}": text for name, text in _attributes(envelope).items()}
+    headers = {f"ce-{name}": quote(text, safe=_HEADER_SAFE) for name, text in _attributes(envelope).items()}
     return headers | {"content-type": BINARY}, envelope.data
 
 
@@ -317,10 +346,13 @@ def event_of(
     traceparent: str | None = None,
     causationid: str | None = None,
 ) -> Envelope:
-    """The envelope for an event a partner is about to send. Raises ValueError for a time without offset."""
+    """The envelope for an event a partner is about to send.
+
+    Raises ValueError for a time without offset and Unreadable for an attribute that every reader would refuse.
+    """
     if time.tzinfo is None:
         raise ValueError("time needs an offset")
-    return Envelope(
+    envelope = Envelope(
         id=id,
         source=source,
         type=data.TYPE,
@@ -331,6 +363,7 @@ def event_of(
         traceparent=traceparent,
         dataschema=data.dataschema(),
     )
+    return _checked(_attributes(envelope), envelope.data)
 
 
 def _shown(name: str) -> str:
