@@ -1,0 +1,41 @@
+"""The numbers intake decides by. Versioned data: a clinic may set its own within the bounds given here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workhardening_contracts.contract import Code
+
+BARRING_RED_FLAGS = frozenset(
+    {
+        "cauda_equina",
+        "chest_pain",
+        "progressive_neurological_deficit",
+        "suspected_infection",
+        "suspected_malignancy",
+        "unstable_angina",
+        "unstable_fracture",
+    }
+)
+"""Findings that need a physician before any exercise (red flags of the low-back-pain guidelines, and the absolute
+contraindications to exercise testing of ACSM)."""
+
+
+class Policy(BaseModel):
+    """Intake's policy. The admission criteria follow the usual entry criteria of work hardening programs (CARF)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    version: str = "default-1"
+    further_criteria: Annotated[int, Field(ge=0, le=4)] = 1
+    """How many of the criteria (b) to (e) must be met beside (a), the workplace injury."""
+    barring_red_flags: Annotated[frozenset[Code], Field(strict=False)] = BARRING_RED_FLAGS
+    """Red flags that bar the program until they are cleared. Others are carried and shown."""
+    min_hours_per_day: Annotated[float, Field(ge=0, le=8)] = 2.0
+    """Tolerance needed to begin, h: a first session is 2 hours."""
+    min_days_per_week: Annotated[int, Field(ge=1, le=7)] = 3
+    """Tolerance needed to begin, days: conditioning needs about three sessions a week (ACSM)."""
+    max_injury_age_years: Annotated[int, Field(ge=1, le=10)] = 2
+    """The oldest injury, years: return to work becomes unlikely after longer absence."""
