@@ -1,0 +1,1 @@
+"""Clinics, workers and employers that behave like real ones. They know the contracts and the public doors only."""
