@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+import structlog
+
 from runtime.cases import SQL, load_cases, save_cases
-from runtime.db import Connection, Writer
+from runtime.db import Connection, Writer, origin
 from runtime.event_log import Key, LogRow, append_log, find_logged
 from runtime.fold import Case, Defect, Emitted, Folded, Handlers, Policy, Position, Received, fold, rejection_of
 from runtime.outbox import append_outbox
@@ -18,6 +20,8 @@ from workhardening_contracts.envelope import Envelope
 
 S = TypeVar("S")
 P = TypeVar("P", bound=Policy)
+
+log = structlog.get_logger("batch")
 
 
 @dataclass
@@ -57,7 +61,7 @@ def decide(
 
     `logged` and `stored` are what the database holds of it; `condemned` names records that must be parked because
     writing their effects failed for good. The lowest offset of a repeated event wins. A failing handler parks its own
-    case and nobody else's.
+    case and nobody else's (which is logged, since a person must come).
     """
     writes: Writes[S] = Writes(dict(stored))
     seen = dict(logged)
@@ -90,7 +94,7 @@ def _take(
     condemned: Mapping[Position, str],
 ) -> None:
     record = item.record
-    case = writes.cases.get(key[0]) or Case[S](key[0], record.position.partition)
+    case: Case[S] = writes.cases.get(key[0]) or Case(key[0], record.position.partition)
     reason = condemned.get(record.position) or ("behind_parked" if case.parked else None)
     if reason is None and isinstance(item, Unread):
         reason = item.reason
@@ -101,6 +105,7 @@ def _take(
         except Exception as error:  # a handler's defect, whatever it is, parks its case
             reason = error.code if isinstance(error, Defect) else f"handler.{type(error).__name__}"
             writes.defects[case.ref] = reason
+            log.error("case parked", case=str(case.ref), reason=reason, where=origin(error))
     if folded is None:
         reason = reason or "unknown"
         if isinstance(item, Unread):

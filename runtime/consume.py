@@ -26,7 +26,7 @@ from opentelemetry.trace import Span
 
 from runtime.batch import Writes, apply
 from runtime.cases import Conflict, lock_partitions
-from runtime.db import Connection, Pool, Writer, is_transient, reduce_error
+from runtime.db import Connection, Pool, Writer, is_transient, origin, reduce_error
 from runtime.fold import Handlers, Policy, Position
 from runtime.records import Ignored, Item, Lost, Opened, Record, open_record
 from runtime.settings import Settings
@@ -51,6 +51,15 @@ BREAKER_WINDOW_S = 300.0
 
 class Halt(Exception):
     """The process cannot go on and must exit, to be started again."""
+
+
+class _Failed(Exception):
+    """An attempt at a batch failed; `passes` says whether trying again may help."""
+
+    def __init__(self, reason: str, *, passes: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.passes = passes
 
 
 @dataclass
@@ -150,8 +159,9 @@ class Consumer(Generic[S, P]):
         except asyncio.CancelledError:
             raise
         except BaseException as error:
+            log.critical("batch failed", error=reduce_error(error), where=origin(error))
             if not self.halted.done():
-                self.halted.set_exception(Halt(reduce_error(error)))
+                self.halted.set_exception(error if isinstance(error, Halt) else Halt(reduce_error(error)))
             await asyncio.Event().wait()  # take no further batch; the process is about to exit
         finally:
             self._idle.set()
@@ -187,29 +197,42 @@ class Consumer(Generic[S, P]):
         started, delay = time.monotonic(), 0.05
         one_by_one = False
         while True:
-            connection: Connection | None = None
             try:
-                async with self._pool.acquire(timeout=10) as connection, connection.transaction():
-                    await lock_partitions(connection, partitions)
+                return await self._attempt(items, partitions, one_by_one)
+            except _Failed as failure:
+                if not failure.passes:
                     if one_by_one:
-                        return await self._isolate(connection, items)
-                    return await apply(connection, items, self._handlers, self._writers, {})
-            except Conflict:
-                reason = "conflict"
-            except Exception as error:
-                reason = reduce_error(error)
-                if not is_transient(error, connection):
-                    if one_by_one:
-                        raise Halt(reason) from None
-                    log.error("batch cannot be written; finding its record", error=reason)
+                        raise Halt(failure.reason) from failure
+                    log.error("batch cannot be written; finding its record", error=failure.reason)
                     one_by_one = True
                     continue
+                reason = failure.reason
             if time.monotonic() - started > RETRY_S:
                 raise Halt(f"still failing after {RETRY_S:.0f} s: {reason}")
             self.counts.retries += 1
             log.warning("batch is tried again", reason=reason)
             await asyncio.sleep(delay * (0.5 + random.random()))  # noqa: S311 - jitter
             delay = min(delay * 2, 2.0)
+
+    async def _attempt(self, items: Sequence[Item], partitions: set[int], one_by_one: bool) -> Writes[S]:
+        connection: Connection | None = None
+        try:
+            async with self._pool.acquire(timeout=10) as connection:
+                try:
+                    async with connection.transaction():
+                        await lock_partitions(connection, partitions)
+                        if one_by_one:
+                            return await self._isolate(connection, items)
+                        return await apply(connection, items, self._handlers, self._writers, {})
+                except Conflict:
+                    raise _Failed("conflict", passes=True) from None
+                except Exception as error:
+                    # Decided while the connection is still ours: a closed one explains any error.
+                    raise _Failed(reduce_error(error), passes=is_transient(error, connection)) from error
+        except _Failed:
+            raise
+        except Exception as error:
+            raise _Failed(reduce_error(error), passes=is_transient(error)) from error
 
     async def _isolate(self, connection: Connection, items: Sequence[Item]) -> Writes[S]:
         """Write record by record behind savepoints; one that cannot be written is parked with its case."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -77,6 +79,14 @@ def is_transient(error: BaseException, connection: Connection | None = None) -> 
     if connection is not None and connection.is_closed():
         return True
     return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError)
+
+
+def origin(error: BaseException) -> str:
+    """Where an error arose, through its causes: file and line of the innermost frame. Its text would hold values."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{'/'.join(Path(frames[-1].filename).parts[-2:])}:{frames[-1].lineno}" if frames else ""
 
 
 def reduce_error(error: BaseException) -> str:

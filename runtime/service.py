@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import sys
 import time
@@ -128,7 +129,7 @@ async def _serve(
         apply_types=False,
         allow_auto_create_topics=False,
         graceful_timeout=10.0,
-        logger=None,
+        logger=logging.getLogger("faststream"),
     )
     consumer.attach(broker)
     running = Running(service.name, settings, pool, publisher.publish, telemetry, consumer, relay, partitions)

@@ -57,6 +57,8 @@ def set_up_logs(service: str, level: str) -> None:
     structlog.contextvars.bind_contextvars(service=service)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_LibraryFormatter(service))
+    # Its start-up warns that topics are not created, which is as it should be.
+    logging.getLogger("faststream").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 

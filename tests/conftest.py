@@ -1,0 +1,105 @@
+"""The real Kafka and PostgreSQL of the tests: started once per run, a database per module, topics per test."""
+
+from __future__ import annotations
+
+import os
+import random
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from deploy.local import ports
+from deploy.local import stack as local
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated database of one test module."""
+
+    admin: str
+    services: dict[str, str]
+
+    def dsn(self, service: str) -> str:
+        """The URL of a service's own role."""
+        return self.services[service]
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """The broker of the run."""
+
+    bootstrap: str
+
+    async def topic(self, partitions: int = 4) -> str:
+        """A new topic with a name of its own."""
+        name = f"test.{uuid.uuid4().hex[:12]}"
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(name, partitions, 1)])
+        finally:
+            await admin.close()
+        return name
+
+
+@pytest.fixture(scope="session")
+def infrastructure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Stack]:
+    """Kafka and PostgreSQL with the program's topics and tables, and no service."""
+    before = os.environ.get("WHP_LOCAL")
+    folder = tmp_path_factory.mktemp("stack")
+    # The database server runs as a user of its own when the tests run as root.
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    os.environ["WHP_LOCAL"] = str(folder)
+    # Away from the usual ports: a stack may be up beside the tests, or a second run of them.
+    shift = random.randrange(1, 60) * 100
+    usual = dict(ports.DEFAULTS)
+    ports.DEFAULTS.update({name: port + shift for name, port in usual.items()})
+    try:
+        local.up(ROOT, services=False, traces=False, say=print)
+        local.prepare(ROOT, say=print)
+        stack = local.read(ROOT)
+        assert stack is not None
+        yield stack
+    finally:
+        local.down(ROOT, say=print)
+        ports.DEFAULTS.update(usual)
+        if before is None:
+            del os.environ["WHP_LOCAL"]
+        else:
+            os.environ["WHP_LOCAL"] = before
+
+
+@pytest.fixture(scope="module")
+async def database(infrastructure: local.Stack) -> AsyncIterator[Database]:
+    """A database of this module's own, copied from the migrated one."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    system = await asyncpg.connect(_on(infrastructure.database, "postgres"))
+    try:
+        await system.execute(f"CREATE DATABASE {name} TEMPLATE whp")
+        yield Database(
+            _on(infrastructure.database, name),
+            {service: _on(entry.database, name) for service, entry in infrastructure.services.items()},
+        )
+        await system.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await system.close()
+
+
+@pytest.fixture
+def kafka(infrastructure: local.Stack) -> Kafka:
+    """The broker."""
+    return Kafka(infrastructure.kafka)
+
+
+def _on(url: str, database: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, f"/{database}", parts.query, parts.fragment))
