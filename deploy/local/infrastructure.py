@@ -7,11 +7,12 @@ from pathlib import Path
 
 from . import artifacts, kafka, postgres, zipkin
 from .layout import Layout, StackError
-from .ports import HOST, choose, listens
-from .processes import pid_of, stop
+from .ports import HOST, choose, is_free, listens
+from .processes import pid_of, running, stop
 from .provision import SERVICES, make_database, provision
 
 Say = Callable[[str], None]
+_PART_AT = {"postgres": postgres.PART, "kafka": kafka.PART, "kafka_controller": kafka.PART}
 
 
 def start(root: Path, layout: Layout, wanted: dict[str, int], given: dict[str, int], say: Say) -> dict[str, int]:
@@ -19,6 +20,20 @@ def start(root: Path, layout: Layout, wanted: dict[str, int], given: dict[str, i
 
     Raises StackError when one cannot be had.
     """
+    for _ in range(3):
+        try:
+            return _start(root, layout, wanted, given, say)
+        except StackError:
+            # Between the look at a port and its use somebody else may have taken it: then again, with another.
+            alive = set(running(layout.base).values())
+            if all(is_free(given[name]) for name, part in _PART_AT.items() if name in given and part not in alive):
+                raise
+        say("a port was taken by somebody else in the meantime; trying others")
+        given.clear()
+    return _start(root, layout, wanted, given, say)
+
+
+def _start(root: Path, layout: Layout, wanted: dict[str, int], given: dict[str, int], say: Say) -> dict[str, int]:
     server = _server(layout, wanted, given, say)
     broker = _broker(root, layout, wanted, given, say)
     _await_server(layout, server, given["postgres"], say)
@@ -86,6 +101,8 @@ def start_viewer(root: Path, layout: Layout, wanted: dict[str, int], given: dict
         if jar is None:
             return {}
         pid = zipkin.start(layout, jar, _port("zipkin", wanted, given, say))
+    if given["zipkin"] != wanted["zipkin"]:
+        _end(layout, zipkin.FORWARDER)  # it would go on sending to the old place
     forwarder = _kept(layout, zipkin.FORWARDER, "otlp", wanted, given)
     if forwarder is None:
         address = f"http://{HOST}:{given['zipkin']}"
@@ -103,10 +120,10 @@ def await_viewer(layout: Layout, pids: dict[str, int], given: dict[str, int], sa
         zipkin.await_ready(layout, pids[zipkin.PART], f"http://{HOST}:{given['zipkin']}")
     except StackError as error:
         say(f"{error}\ngoing on without traces")
-        stop([pids[zipkin.FORWARDER]], layout.base, zipkin.FORWARDER)
-        stop([pids[zipkin.PART]], layout.base, zipkin.PART)
+        _end(layout, zipkin.FORWARDER)
+        _end(layout, zipkin.PART)
         return False
-    say(f"Zipkin on http://{HOST}:{given['zipkin']} is up ({time.monotonic() - began:.1f} s more)")
+    say(f"Zipkin on http://{HOST}:{given['zipkin']} is up (waited {time.monotonic() - began:.1f} s)")
     return True
 
 
@@ -127,9 +144,14 @@ def _kept(layout: Layout, part: str, name: str, wanted: dict[str, int], given: d
     if pid is not None and listens(wanted[name]):
         given[name] = wanted[name]
         return pid
+    _end(layout, part)
+    return None
+
+
+def _end(layout: Layout, part: str) -> None:
+    pid = pid_of(layout.base, part)
     if pid is not None:
         stop([pid], layout.base, part)
-    return None
 
 
 def _since(began: float | None) -> str:

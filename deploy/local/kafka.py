@@ -4,6 +4,7 @@ import asyncio
 import base64
 import shutil
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -113,8 +114,10 @@ def format_once(
         data.rename(aside)
         say(f"Kafka's storage was half-formatted; it is set aside as {aside.name} and made anew")
     # Formatted under another name and renamed when whole: no crash in between can leave half of it under `data`.
-    draft = layout.kafka / "data.new"
-    shutil.rmtree(draft, ignore_errors=True)
+    # The name is new each time, for the tool of a start that was killed may still be writing to the last one.
+    for old in layout.kafka.glob("data.new-*"):
+        shutil.rmtree(old, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(dir=layout.kafka, prefix="data.new-"))
     draft_settings = layout.kafka / "format.properties"
     write_whole(draft_settings, properties(draft, port, controller_port))
     cluster = "W" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]  # 22 characters; never begins with "-"
@@ -168,7 +171,7 @@ def await_ready(layout: Layout, pid: int, port: int, *, seconds: float = 60) -> 
     Raises StackError, with the end of its log, when it ended or does not answer in time.
     """
     opened = wait_until(lambda: listens(port) or not alive(pid), seconds)
-    if opened and alive(pid) and asyncio.run(_answers(pid, port, seconds)):
+    if opened and alive(pid) and asyncio.run(_answers(layout, pid, port, seconds)):
         return
     state = "does not answer" if alive(pid) else "ended at once"
     raise StackError(
@@ -177,14 +180,21 @@ def await_ready(layout: Layout, pid: int, port: int, *, seconds: float = 60) -> 
     )
 
 
-async def _answers(pid: int, port: int, seconds: float) -> bool:
+def _cluster_id(layout: Layout) -> str | None:
+    lines = (data_folder(layout) / "meta.properties").read_text(encoding="utf-8").splitlines()
+    return next((line.partition("=")[2] for line in lines if line.startswith("cluster.id=")), None)
+
+
+async def _answers(layout: Layout, pid: int, port: int, seconds: float) -> bool:
+    # The port may have gone to the broker of another stack a moment before ours wanted it.
+    ours = _cluster_id(layout)
     end = time.monotonic() + seconds
     while time.monotonic() < end and alive(pid):
         client = AIOKafkaAdminClient(bootstrap_servers=f"{HOST}:{port}", request_timeout_ms=3000)
         try:
             await client.start()
             cluster = await client.describe_cluster()
-            if cluster["brokers"]:
+            if cluster["brokers"] and cluster["cluster_id"] == ours:
                 return True
         except (TimeoutError, KafkaError, OSError):
             await asyncio.sleep(0.1)

@@ -35,6 +35,8 @@ SETTINGS = {
     "log_parameter_max_length_on_error": "0",
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "logging_collector": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
 }
 
 
@@ -123,10 +125,10 @@ def initialise(layout: Layout, account: tuple[int, int] | None) -> None:
     data = data_folder(layout)
     if (data / "PG_VERSION").exists():
         return
-    draft = layout.postgres / "data.new"
-    shutil.rmtree(draft, ignore_errors=True)
-    shutil.rmtree(data, ignore_errors=True)
-    draft.mkdir(mode=0o700)
+    # Made under a new name and renamed when whole: a start that was killed may still be writing to the last one.
+    for old in (data, *layout.postgres.glob("data.new-*")):
+        shutil.rmtree(old, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(dir=layout.postgres, prefix="data.new-"))
     with tempfile.NamedTemporaryFile("w", dir=layout.postgres, prefix=".password-") as file:
         file.write(password(layout, ADMIN))
         file.flush()

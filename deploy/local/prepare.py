@@ -8,17 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .layout import Layout, StackError
+from .layout import StackError, layout_of
 from .provision import SERVICES
 from .state import Keys, Stack, change, load
 from .topics import provision_topics
 
 
-def prepare(root: Path, layout: Layout, say: Callable[[str], None]) -> None:
+def prepare(root: Path, *, say: Callable[[str], None]) -> None:
     """Migrate every schema, make the topics, and issue the demo's keys; what was done before is not done again.
 
     Raises StackError when no stack runs, and the errors of the migrations and of Kafka.
     """
+    layout = layout_of(root)
     stack = load(layout)
     if stack is None:
         raise StackError("There is no stack to prepare; start one with `make up`.")
@@ -43,7 +44,8 @@ async def _tables_and_topics(root: Path, stack: Stack) -> list[str]:
 
 
 def _issue_keys(stack: Stack) -> Keys | None:
-    # The demo is no part of the program: without its module there are no demo keys.
+    # The demo is no part of the program: without its module there are no demo keys. It is given the stack as
+    # stack.json has it and answers {"clinics": {id: ...}, "employers": {id: ...}}, the same ones each time.
     if importlib.util.find_spec("ops.keys") is None:
         return None
     issue: Any = importlib.import_module("ops.keys").provision_demo

@@ -71,6 +71,8 @@ def _up(root: Path, layout: Layout, services: bool, traces: bool, say: Callable[
     wanted = DEFAULTS | (earlier.ports if earlier is not None else {})
     ports: dict[str, int] = {}
     pids = infrastructure.start(root, layout, wanted, ports, say)
+    # One that runs stays, since the services may be sending to it.
+    traces = traces or processes.pid_of(layout.base, zipkin.PART) is not None
     viewer = infrastructure.start_viewer(root, layout, wanted, ports, say) if traces else {}
     # Services started against other addresses than these must be started anew.
     keeper = _supervisor(layout, earlier, ports)
@@ -78,7 +80,7 @@ def _up(root: Path, layout: Layout, services: bool, traces: bool, say: Callable[
         ports[name] = wanted[name] if keeper else choose(name, wanted[name], set(ports.values()), say)
     _write_down(layout, pids | viewer, ports, keeper)
     if services:
-        prepare(root, layout, say)
+        prepare(root, say=say)
         if keeper is None:
             keeper = _start_services(root, layout, say)
         await_ready(layout, keeper, SERVICES)

@@ -19,7 +19,7 @@ class Service(BaseModel):
     restarts: int = 0
 
 
-class Keys(BaseModel):
+class Keys(BaseModel, extra="forbid"):
     """The demo's API keys by clinic and by employer."""
 
     clinics: dict[str, JsonValue] = {}

@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +17,7 @@ import asyncpg
 import httpx
 import pytest
 
-from deploy.local import kafka, postgres, processes
+from deploy.local import artifacts, infrastructure, kafka, ports, postgres, processes
 from deploy.local.layout import Layout, StackError
 from deploy.local.ports import HOST
 from deploy.local.stack import Stack, down, read, up
@@ -81,7 +82,7 @@ def test_a_used_port_is_replaced_and_said_and_the_data_stay(layout: Layout) -> N
 
 def test_what_a_broken_off_start_left_behind_is_survived(layout: Layout) -> None:
     # Half-formatted Kafka, half-made database cluster, a draft of each, and a stack file that was cut off.
-    for folder in (kafka.data_folder(layout), layout.kafka / "data.new", postgres.data_folder(layout)):
+    for folder in (kafka.data_folder(layout), layout.kafka / "data.new-1", postgres.data_folder(layout)):
         folder.mkdir(parents=True)
         (folder / "half").write_text("of something", encoding="utf-8")
     (kafka.data_folder(layout) / "meta.properties").write_text("version=1\n", encoding="utf-8")
@@ -139,6 +140,51 @@ def test_a_start_whose_reader_went_away_stops_what_it_had_begun(layout: Layout) 
     with pytest.raises(BrokenPipeError):
         up(ROOT, services=False, traces=False, say=say)
     assert processes.running(layout.base) == {}
+
+
+def test_a_port_that_is_taken_during_the_start_is_replaced(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    choose = ports.choose
+    with socket.create_server((HOST, 0)) as rival:
+        taken = rival.getsockname()[1]
+        first_looks = {"kafka", "postgres"}
+
+        def choose_too_late(name: str, wanted: int, promised: set[int], say: Callable[[str], None]) -> int:
+            if name in first_looks:
+                first_looks.remove(name)
+                return taken
+            return choose(name, wanted, promised, say)
+
+        monkeypatch.setattr(infrastructure, "choose", choose_too_late)
+        stack = start(said)
+    assert "a port was taken by somebody else in the meantime; trying others" in said
+    assert taken not in (stack.ports["kafka"], stack.ports["postgres"])
+
+
+def test_two_starts_at_once_make_one_stack(layout: Layout) -> None:
+    said: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(start, [said, said])
+    assert first == second
+    assert sorted(processes.running(layout.base).values()) == ["kafka", "postgres"]
+    assert "another start or stop of this stack is under way; waiting for it" in said
+
+
+def test_a_viewer_that_cannot_be_had_is_said_and_done_without(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch = artifacts.fetch
+
+    def fetch_but_no_viewer(
+        wanted: Sequence[artifacts.Artifact], cache: Path, say: Callable[[str], None]
+    ) -> list[Path]:
+        if wanted[0].group == "io.zipkin":
+            raise StackError("io.zipkin:zipkin-server could not be downloaded.")
+        return fetch(wanted, cache, say)
+
+    monkeypatch.setattr(artifacts, "fetch", fetch_but_no_viewer)
+    said: list[str] = []
+    stack = up(ROOT, services=False, say=said.append)
+    assert (stack.zipkin, stack.otlp) == (None, None)
+    assert "going on without the trace viewer: io.zipkin:zipkin-server could not be downloaded." in said
 
 
 def test_a_broker_that_cannot_start_is_reported_with_its_log_and_nothing_stays(
