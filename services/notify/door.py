@@ -1,0 +1,140 @@
+"""The doors: a clinic reads what happened in its cases, an employer pulls what it may be told.
+
+Positions are opaque: `xid.id`. An answer's `next` is where to go on; when it equals `after`, that was all for now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from runtime.db import Pool, queries
+from runtime.http import Problem, clinic_caller, employer_caller, running
+from services.notify.disclosure import still_permitted
+from services.notify.sender import STATE
+from workhardening_contracts.envelope import BINARY, STRUCTURED
+
+audit = structlog.get_logger("audit")
+SQL = queries("services.notify")
+
+Row = asyncpg.Record | Mapping[str, Any]
+
+clinics = APIRouter(prefix="/v1/clinic", tags=["clinics"])
+employers = APIRouter(prefix="/v1", tags=["employers"])
+
+START = "0.0"
+POLL_S = 0.1
+_POSITION = re.compile(r"(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,17})")
+_NO_STORE = {"cache-control": "no-store"}
+
+
+class Page(BaseModel):
+    """Where to go on, and how much at once. A parameter that does not exist is refused: it would be a wish unheard."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: Annotated[str, Field(max_length=40)] = START
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class FeedPage(Page):
+    """As Page; `wait` holds the answer back for up to so many seconds while there is nothing to read."""
+
+    wait: Annotated[float, Field(ge=0, le=20)] = 0
+
+
+def position(after: str) -> tuple[str, int]:
+    """The transaction and the row of an opaque position. Raises Problem 422 for one that we never gave."""
+    found = _POSITION.fullmatch(after)
+    if found is None or int(found[1]) >= 2**63:
+        raise Problem(422, "position.invalid", "give the `next` of an earlier answer", field="/query/after")
+    return found[1], int(found[2])
+
+
+def _no_parameters(request: Request) -> None:
+    if request.query_params:
+        raise Problem(422, "query.unknown", "this address takes no query parameters", field="/query")
+
+
+@clinics.get("/feed")
+async def feed(
+    request: Request, clinic: Annotated[str, Depends(clinic_caller)], page: Annotated[FeedPage, Query()]
+) -> Response:
+    """What happened in the caller's own cases, in the order in which it was decided."""
+    pool, until = running(request).pool, time.monotonic() + page.wait
+    after = position(page.after)
+    rows = await pool.fetch(SQL["read_feed"], clinic, *after, page.limit)
+    while not rows and time.monotonic() < until and not await request.is_disconnected():
+        await asyncio.sleep(POLL_S)
+        rows = await pool.fetch(SQL["read_feed"], clinic, *after, page.limit)
+    items = ",".join(f'{{"position":"{_place(row)}","event":{row["event"]}}}' for row in rows)
+    return _page(items, rows, page.after)
+
+
+@employers.get("/deliveries")
+async def deliveries(
+    request: Request, employer: Annotated[str, Depends(employer_caller)], page: Annotated[Page, Query()]
+) -> Response:
+    """The caller's updates, delivered or not, as far as they may still be told today: to repair gaps of the push."""
+    pool = running(request).pool
+    rows = await pool.fetch(SQL["read_deliveries"], employer, *position(page.after), page.limit)
+    told = [row for row in rows if _may_be_told(row, employer)]
+    await _disclose(pool, employer, told)
+    items = ",".join(f'{{"position":"{_place(row)}","event":{bytes(row["body"]).decode()}}}' for row in told)
+    return _page(items, rows, page.after)
+
+
+@employers.get("/cases/{ref}/status", dependencies=[Depends(_no_parameters)])
+async def status(request: Request, ref: UUID, employer: Annotated[str, Depends(employer_caller)]) -> Response:
+    """The latest update of one case. 404 says nothing: not the caller's case, no consent, or no such case."""
+    pool = running(request).pool
+    row = await pool.fetchrow(SQL["read_status"], employer, ref)
+    if row is None or row["status"] == "withheld" or not _may_be_told(row, employer):
+        audit.warning("status refused", employer=employer, case=str(ref), known=row is not None)
+        raise Problem(404, "not_found", "there is no work status that you may be told for this case")
+    await _disclose(pool, employer, [row])
+    return Response(bytes(row["body"]), media_type=STRUCTURED, headers=_NO_STORE)
+
+
+def _may_be_told(row: Row, employer: str) -> bool:
+    state = STATE.validate_json(row["state"]) if row["state"] is not None else None
+    return still_permitted(state, employer, row["scopes"], datetime.now(UTC).date())
+
+
+async def _disclose(pool: Pool, employer: str, rows: Sequence[Row]) -> None:
+    """Before the answer is given: a pull that could not be recorded is not answered."""
+    if not rows:
+        return
+    await pool.execute(
+        SQL["insert_pulled"],
+        [employer] * len(rows),
+        [row["case_ref"] for row in rows],
+        [row["event_id"] for row in rows],
+        [row["sequence"] for row in rows],
+        [json.dumps(row["scopes"]) for row in rows],
+        [json.dumps(row["bases"]) for row in rows],
+        [hashlib.sha256(bytes(row["body"])).digest() for row in rows],
+    )
+
+
+def _place(row: Row) -> str:
+    return f"{row['xid']}.{row['id']}"
+
+
+def _page(items: str, rows: Sequence[Row], after: str) -> Response:
+    """The events are JSON already; they are not parsed only to be written again."""
+    following = json.dumps(_place(rows[-1]) if rows else after)
+    return Response(f'{{"items":[{items}],"next":{following}}}', media_type=BINARY, headers=_NO_STORE)

@@ -1,0 +1,218 @@
+"""The worker that tells employers: claims what is due, asks again whether it may be told, signs, sends, records.
+
+A delivery is repeated until it was answered, under the same id: at least once on the wire, once in the disclosure log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import aiohttp
+import structlog
+from pydantic import TypeAdapter
+
+from runtime.db import Pool, queries
+from runtime.relay import PublishFailed
+from runtime.service import Running
+from services.notify.address import CheckedResolver, NotPublic, Refused, check_url
+from services.notify.delivery import Outcome, following, outcome_of, retry_after_s, wait_s
+from services.notify.disclosure import still_permitted
+from services.notify.signing import signed_headers
+from services.notify.state import State
+from workhardening_contracts.envelope import STRUCTURED, read_structured
+
+log = structlog.get_logger("sender")
+SQL = queries("services.notify")
+STATE: TypeAdapter[State] = TypeAdapter(State)
+
+IN_FLIGHT = 32
+"""Attempts at once, over all endpoints."""
+PER_ENDPOINT = 8
+"""Attempts at once to one endpoint: a quarter, so that one that hangs leaves room for the others."""
+TIMEOUT_S = 15.0
+"""For one attempt, connection and answer included."""
+LEASE_S = 45.0
+"""Above an attempt and its recording, or a slow sender would be overtaken by the next."""
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one attempt."""
+
+    outcome: Outcome
+    status: int | None = None
+    error: str | None = None
+    """A code; never text of the other side."""
+    retry_after: float | None = None
+
+
+async def deliver(running: Running) -> None:
+    """Send what is due, until cancelled. Raises database errors; what was in hand comes back when its lease ends."""
+    local = running.settings.mode == "local"
+    connector = aiohttp.TCPConnector(resolver=CheckedResolver(local=local), limit=IN_FLIGHT, ttl_dns_cache=0)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    in_flight: dict[asyncio.Task[None], str] = {}
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    ) as session:
+        try:
+            while True:
+                for row in await _claim(running.pool, Counter(in_flight.values())):
+                    task = asyncio.create_task(_attempt(session, running, row))
+                    in_flight[task] = cast("str", row["employer"])
+                done = await _some_done(in_flight)
+                for task in done:
+                    del in_flight[task]
+                    task.result()
+        finally:
+            for task in in_flight:
+                task.cancel()
+            await asyncio.gather(*in_flight, return_exceptions=True)
+
+
+async def _some_done(tasks: Mapping[asyncio.Task[None], str]) -> set[asyncio.Task[None]]:
+    """Wait for room, or a moment: new rows come from other transactions."""
+    if not tasks:
+        await asyncio.sleep(POLL_S)
+        return set()
+    done, _ = await asyncio.wait(tasks, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
+    return done
+
+
+async def _claim(pool: Pool, busy: Mapping[str, int]) -> list[Mapping[str, Any]]:
+    free = IN_FLIGHT - sum(busy.values())
+    if free <= 0:
+        return []
+    rows = await pool.fetch(
+        SQL["claim_deliveries"], list(busy), list(busy.values()), PER_ENDPOINT, free, lease := uuid4(), LEASE_S
+    )
+    return [{**row, "lease": lease} for row in rows]
+
+
+async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mapping[str, Any]) -> None:
+    state = STATE.validate_json(row["state"]) if row["state"] is not None else None
+    if not still_permitted(state, row["employer"], row["scopes"], datetime.now(UTC).date()):
+        await running.pool.execute(SQL["mark_withheld"], row["id"], row["lease"])
+        return
+    row = await _in_sequence(running.pool, row)
+    started, began = datetime.now(UTC), time.monotonic()
+    if row["kind"] == "kafka":
+        result = await _publish(running, row)
+    else:
+        result = await post(session, row, local=running.settings.mode == "local")
+    await _record(running, row, result, started, round((time.monotonic() - began) * 1000))
+
+
+async def _in_sequence(pool: Pool, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """At the first attempt, let the update name the one that was really sent before it: some may have been withheld."""
+    body = following(bytes(row["body"]), row["previous_sequence"]) if row["attempts"] == 1 else row["body"]
+    if body == row["body"]:
+        return row
+    await pool.execute(SQL["keep_body"], row["id"], body)
+    return {**row, "body": body}
+
+
+async def post(session: aiohttp.ClientSession, row: Mapping[str, Any], *, local: bool) -> Result:
+    """One signed request to `row['url']`. Never raises for what the other side does.
+
+    The status is the answer: its body is not read (a large or slow one costs nothing), redirects are not followed.
+    """
+    try:
+        url = check_url(row["url"], local=local)
+    except Refused:
+        return Result("permanent", error="address_refused")
+    secret = None if row["hmac_secret"] is None else bytes(row["hmac_secret"])
+    body = bytes(row["body"])
+    headers = signed_headers(row["event_id"], body, int(time.time()), bytes(row["ed25519_seed"]), secret)
+    try:
+        async with session.post(
+            url, data=body, headers={**headers, "content-type": STRUCTURED}, allow_redirects=False
+        ) as answer:
+            wait = retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC))
+            return Result(outcome_of(answer.status), answer.status, retry_after=wait)
+    except TimeoutError:
+        return Result("retry", error="timeout")
+    except aiohttp.ClientConnectorDNSError as error:
+        return Result(
+            "retry", error="address_refused" if isinstance(error.os_error, NotPublic) else "name_not_resolved"
+        )
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return Result("retry", error=type(error).__name__)
+
+
+async def _publish(running: Running, row: Mapping[str, Any]) -> Result:
+    try:
+        await running.publish(row["topic"], read_structured(bytes(row["body"])))
+    except PublishFailed:
+        return Result("retry", error="publish_failed")
+    return Result("delivered")
+
+
+async def _record(running: Running, row: Mapping[str, Any], result: Result, started: datetime, took_ms: int) -> None:
+    """Mark, log the attempt and the disclosure in one transaction: none of the three without the others."""
+    employer, event_id, attempts = (
+        cast("str", row["employer"]),
+        cast("str", row["event_id"]),
+        cast("int", row["attempts"]),
+    )
+    wait = wait_s(
+        attempts,
+        secrets.randbelow(1000) / 1000,
+        retry_after=result.retry_after,
+        scale=running.settings.retry_scale if running.settings.mode == "local" else 1.0,
+    )
+    async with running.pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            SQL["insert_attempt"],
+            *(employer, event_id, attempts, started, took_ms, result.status, result.outcome, result.error),
+        )
+        if result.outcome == "delivered":
+            channel = cast("str", row["kind"])
+            digest = hashlib.sha256(bytes(row["body"])).digest()
+            await connection.execute(SQL["mark_delivered"], row["id"])
+            await connection.execute(
+                SQL["insert_disclosure"],
+                *(employer, cast("UUID", row["case_ref"]), event_id, row["sequence"], channel),
+                *(row["scopes"], row["bases"], digest),
+            )
+        elif result.outcome == "gone":
+            await connection.execute(SQL["disable_endpoint"], employer, "gone")
+            await connection.execute(SQL["mark_retry"], row["id"], row["lease"], 0.0)
+        elif result.outcome == "permanent" or wait is None:
+            reason = "refused" if result.outcome == "permanent" else "retries_used_up"
+            await connection.execute(SQL["mark_failed"], row["id"], row["lease"], reason)
+        else:
+            await connection.execute(SQL["mark_retry"], row["id"], row["lease"], wait)
+    _report(employer, event_id, attempts, result, gave_up=wait is None)
+
+
+def _report(employer: str, event_id: str, attempts: int, result: Result, *, gave_up: bool) -> None:
+    said = {
+        "employer": employer,
+        "event": event_id,
+        "attempt": attempts,
+        "status": result.status,
+        "error": result.error,
+    }
+    if result.outcome == "gone":
+        log.error("endpoint is gone and was disabled", **said)
+    elif result.outcome == "permanent" or (result.outcome == "retry" and gave_up):
+        log.error("update was not delivered and is not tried again; the employer can pull it", **said)
+    elif result.error == "address_refused":
+        log.error("the endpoint's name points at an address that is not public; nothing was sent", **said)
+    elif result.outcome == "retry":
+        log.info("update is tried again later", **said)

@@ -1,0 +1,80 @@
+-- name: claim_deliveries
+-- Due updates to send now: per employer and case only the lowest that is not done, so that order holds; per employer at
+-- most its free places, so that one that hangs does not take all; none of parked or erased cases. The lease makes a
+-- killed sender's claims come back. The case's state comes along, since consent is checked again before each attempt.
+WITH busy AS (
+    SELECT * FROM unnest($1::text[], $2::int[]) AS b (employer, in_flight)
+), due AS (
+    SELECT turn.id
+    FROM endpoints e
+    LEFT JOIN busy b ON b.employer = e.employer
+    CROSS JOIN LATERAL (
+        SELECT d.id
+        FROM deliveries d
+        JOIN cases c ON c.case_ref = d.case_ref AND c.parked = 0 AND NOT c.erased
+        WHERE d.employer = e.employer AND d.status = 'pending' AND d.next_attempt_at <= now()
+          AND (d.leased_until IS NULL OR d.leased_until < now())
+          AND NOT EXISTS (
+              SELECT FROM deliveries earlier
+              WHERE earlier.employer = d.employer AND earlier.case_ref = d.case_ref
+                AND earlier.sequence < d.sequence AND earlier.status = 'pending'
+          )
+        ORDER BY d.next_attempt_at, d.id
+        LIMIT greatest($3::int - coalesce(b.in_flight, 0), 0)
+        FOR UPDATE OF d SKIP LOCKED
+    ) AS turn
+    WHERE e.enabled
+    LIMIT $4::int
+), claimed AS (
+    UPDATE deliveries d
+    SET lease = $5::uuid, leased_until = now() + make_interval(secs => $6::float8), attempts = d.attempts + 1
+    FROM due
+    WHERE d.id = due.id
+    RETURNING d.id, d.employer, d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, d.attempts
+)
+SELECT claimed.*, e.kind, e.url, e.topic, e.ed25519_seed, e.hmac_secret, c.state, coalesce((
+    SELECT max(sent.sequence) FROM deliveries sent
+    WHERE sent.employer = claimed.employer AND sent.case_ref = claimed.case_ref
+      AND sent.sequence < claimed.sequence AND sent.attempts > 0
+), 0) AS previous_sequence
+FROM claimed
+JOIN endpoints e ON e.employer = claimed.employer
+JOIN cases c ON c.case_ref = claimed.case_ref
+
+-- name: insert_attempt
+-- What came of one attempt, without the answer's body.
+INSERT INTO delivery_attempts (employer, event_id, number, started_at, duration_ms, status, outcome, error)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+
+-- name: mark_delivered
+-- The employer has it, whatever was decided meanwhile.
+UPDATE deliveries SET status = 'delivered', reason = NULL, delivered_at = now(), lease = NULL, leased_until = NULL WHERE id = $1
+
+-- name: mark_retry
+-- Not yet; tried again after a while, if it is still to be sent and still ours.
+UPDATE deliveries SET next_attempt_at = now() + make_interval(secs => $3::float8), lease = NULL, leased_until = NULL
+WHERE id = $1 AND lease = $2 AND status = 'pending'
+
+-- name: mark_failed
+-- Refused for good by the endpoint, or tried often enough.
+UPDATE deliveries SET status = 'failed', reason = $3, lease = NULL, leased_until = NULL
+WHERE id = $1 AND lease = $2 AND status = 'pending'
+
+-- name: mark_withheld
+-- Not permitted any longer; the claim was no attempt.
+UPDATE deliveries SET status = 'withheld', reason = 'not_permitted', attempts = attempts - 1, lease = NULL, leased_until = NULL
+WHERE id = $1 AND lease = $2 AND status = 'pending'
+
+-- name: keep_body
+-- The body as it is sent from its first attempt on.
+UPDATE deliveries SET body = $2 WHERE id = $1
+
+-- name: insert_disclosure
+-- One row per disclosure: repeating a delivery or a pull of the same update tells nothing new.
+INSERT INTO disclosures (employer, case_ref, event_id, sequence, channel, scopes, bases, body_sha256)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (employer, event_id, channel) DO NOTHING
+
+-- name: disable_endpoint
+-- The endpoint said it is gone; what is due stays in line until it is enabled again.
+UPDATE endpoints SET enabled = false, disabled_reason = $2 WHERE employer = $1

@@ -1,0 +1,31 @@
+-- name: read_feed
+-- A clinic's events after a position. Rows of transactions that may still have neighbours to come are not served yet.
+SELECT xid::text AS xid, id, event FROM feed
+WHERE clinic = $1 AND (xid, id) > ($2::text::xid8, $3::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, id LIMIT $4
+
+-- name: read_deliveries
+-- An employer's updates after a position, with the state of their case: what may be told is asked again at each pull.
+SELECT d.xid::text AS xid, d.id, d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, c.state
+FROM deliveries d
+JOIN cases c ON c.case_ref = d.case_ref AND c.parked = 0 AND NOT c.erased
+WHERE d.employer = $1 AND d.status <> 'withheld'
+  AND (d.xid, d.id) > ($2::text::xid8, $3::bigint) AND d.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY d.xid, d.id LIMIT $4
+
+-- name: read_status
+-- The latest update of one case for one employer; where that one was withheld, an earlier one does not stand either.
+SELECT d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, d.status, c.state
+FROM deliveries d
+JOIN cases c ON c.case_ref = d.case_ref AND c.parked = 0 AND NOT c.erased
+WHERE d.employer = $1 AND d.case_ref = $2
+ORDER BY d.sequence DESC LIMIT 1
+
+-- name: insert_pulled
+-- What was pulled was disclosed; the same update pulled again tells nothing new.
+INSERT INTO disclosures (employer, case_ref, event_id, sequence, channel, scopes, bases, body_sha256)
+SELECT p.employer, p.case_ref, p.event_id, p.sequence, 'pull',
+       ARRAY(SELECT jsonb_array_elements_text(p.scopes)), ARRAY(SELECT jsonb_array_elements_text(p.bases)), p.body_sha256
+FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::jsonb[], $6::jsonb[], $7::bytea[])
+    AS p (employer, case_ref, event_id, sequence, scopes, bases, body_sha256)
+ON CONFLICT (employer, event_id, channel) DO NOTHING
