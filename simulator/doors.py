@@ -37,12 +37,8 @@ class Door(Protocol):
         ...
 
 
-def patience(random: Random) -> AsyncGenerator[int, None]:
+async def patience(random: Random) -> AsyncGenerator[int, None]:
     """Numbers the attempts from 1, and waits before each but the first: 0.1 s, doubling up to 3 s, with jitter."""
-    return _patience(random)
-
-
-async def _patience(random: Random) -> AsyncGenerator[int, None]:
     attempt, pause = 1, 0.1
     while True:
         yield attempt

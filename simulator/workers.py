@@ -78,7 +78,7 @@ def meet(job: DemandProfile, random: Random) -> Worker:
     ceiling = [random.uniform(1.08, 1.3) for _ in job.demands]
     if response == "partial" and other:
         for index in random.sample(other, k=min(len(other), random.randint(1, 2))):
-            ceiling[index] = random.uniform(0.6, 0.85)
+            ceiling[index] = max(random.uniform(0.6, 0.85), start[index])
     if response == "plateau":
         for index in random.sample(critical, k=min(len(critical), random.randint(1, 2))):
             ceiling[index] = max(random.uniform(0.62, 0.82), start[index])
