@@ -17,7 +17,7 @@ from typing import Any, cast
 Schema = Mapping[str, Any]
 
 RULES = "x-rules"
-"""The model's own validators by name, which JSON Schema cannot say; a reader with one more than the writer may refuse."""
+"""The model's own validators by name, which JSON Schema cannot say. A reader with one more may refuse what is sent."""
 
 _SILENT = frozenset({"title", "description", "default", "examples", "deprecated", "$defs", "$schema", "$id"})
 _JUDGED = frozenset(
