@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .layout import StackError, layout_of
-from .provision import SERVICES
+from .provision import ACCESS, SERVICES
 from .state import Keys, Stack, change, load
 from .topics import provision_topics
 
@@ -35,11 +35,13 @@ def prepare(root: Path, *, say: Callable[[str], None]) -> None:
 
 
 async def _tables_and_topics(root: Path, stack: Stack) -> list[str]:
-    migrate: Any = importlib.import_module("runtime.migrate")
+    from runtime.migrate import apply_access, apply_service  # without services nobody needs the runtime
+
     done: list[str] = []
     for service in SERVICES:
-        done += await migrate.apply_service(stack.database, service, service)
-    done += await migrate.apply_access(stack.database)
+        files = await apply_service(stack.database, service, service)
+        done += [f"{service}: ran {file}" for file in files]
+    done += [f"{ACCESS}: ran {file}" for file in await apply_access(stack.database)]
     return done + await provision_topics(stack.kafka, root / "contracts" / "topics")
 
 

@@ -314,7 +314,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ROOT / "requirements", root / "requirements")
 
     async def apply(admin_dsn: str, *names: str) -> list[str]:
-        return [f"migrated {' as '.join(names) or 'access'}"] if admin_dsn.startswith("postgresql://postgres:") else []
+        assert admin_dsn.startswith("postgresql://postgres:")
+        return [f"0001 of {' for '.join(names)}".strip()]
 
     def provision_demo(stack: dict[str, object]) -> dict[str, object]:
         return {"clinics": {"north": str(stack["kafka"])}, "employers": {}}
@@ -336,8 +337,8 @@ def test_services_are_started_kept_alive_and_stopped_even_without_their_supervis
 ) -> None:
     said: list[str] = []
     stack = up(checkout, traces=False, say=said.append)
-    assert "migrated intake as intake" in said
-    assert "migrated access" in said
+    assert "intake: ran 0001 of intake for intake" in said
+    assert "access: ran 0001 of" in said
     assert "created clinic.events.v1 (12 partitions)" in said
     assert stack.keys.clinics == {"north": stack.kafka}
     assert httpx.get(f"{stack.front_door}/readyz", trust_env=False).status_code == 200
