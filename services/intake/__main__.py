@@ -1,0 +1,33 @@
+"""Intake: `python -m services.intake`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime.fold import Handlers
+from runtime.policy import load
+from runtime.service import Service, run
+from runtime.settings import Settings
+from services.intake.bridge import run_bridge
+from services.intake.door import router
+from services.intake.effects import WRITERS
+from services.intake.handlers import handlers
+from services.intake.policy import Policy
+from workhardening_contracts import registry
+
+
+def _handlers(settings: Settings) -> Handlers[Any, Any]:
+    return handlers(load(Policy, settings.policy_file))
+
+
+SERVICE = Service(
+    name="intake",
+    handlers=_handlers,
+    topics=(registry.CLINIC_TOPIC, registry.PROGRESS_TOPIC, registry.REJECTIONS_TOPIC),
+    writers=WRITERS,
+    routers=(router,),
+    workers=(run_bridge,),
+)
+
+if __name__ == "__main__":
+    run(SERVICE)

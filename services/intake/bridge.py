@@ -1,0 +1,200 @@
+"""The clinics' Kafka door: records of `clinic.<id>.events.v1` come in by the same code as HTTP requests, in order.
+
+A record that is refused is answered (EventRejected) or kept (dead letter); one that the broker or the database cannot
+take now is tried until they can. Either way the next record follows, so no record stops a topic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaError
+
+from runtime.db import Pool, reduce_error
+from runtime.fold import Position, Refusal, rejection_of
+from runtime.parking import write_dead_letter
+from runtime.policy import Policies
+from runtime.relay import transient
+from runtime.service import Running
+from services.intake.admission import Desk, admit
+from services.intake.handlers import handlers
+from services.intake.policy import Policy
+from services.intake.receipts import PostgresReceipts
+from services.intake.screening import Refused
+from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
+
+log = structlog.get_logger("bridge")
+
+OWN_TOPICS = re.compile(r"^clinic\.([a-z0-9][a-z0-9_.-]*)\.events\.v1$")
+GROUP = "whp.intake-bridge"
+
+# A clinic's new topic is read this soon after it is made.
+METADATA_MS = 3000
+BATCH = 200
+SLOWEST_RETRY_S = 5.0
+
+_KEPT = frozenset({"foreign_source", "id_reused"})
+"""Refusals that are not answered but kept as dead letters: an answer bears the source and id of the record, and these
+may be those of an event that someone else, or the clinic itself, sent well."""
+
+
+class Consumed(Protocol):
+    """One record as aiokafka gives it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+Bury = Callable[[Position, Consumed | None, str], Awaitable[None]]
+"""Keep a record as a dead letter, with a reason; without a record its bytes could not be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """What taking in records needs."""
+
+    desk: Desk
+    bury: Bury
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+async def run_bridge(running: Running) -> None:
+    """The worker. Ends only by an error, and is then started again."""
+    bridge = Bridge(
+        Desk(
+            PostgresReceipts(running.pool),
+            running.publish,
+            bytes.fromhex(running.settings.digest_key.get_secret_value()),
+            running.telemetry.start_trace,
+        ),
+        _burier(running.pool),
+    )
+    instance = running.settings.instance
+    consumer: Any = AIOKafkaConsumer(
+        bootstrap_servers=running.settings.kafka_bootstrap,
+        client_id="intake-bridge",
+        group_id=GROUP,
+        group_instance_id=instance and f"{GROUP}.{instance}",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        metadata_max_age_ms=METADATA_MS,
+        session_timeout_ms=running.settings.session_timeout_ms,
+        heartbeat_interval_ms=running.settings.session_timeout_ms // 6,
+        # A broker or database that is away is waited for in place.
+        max_poll_interval_ms=600_000,
+    )
+    consumer.subscribe(pattern=OWN_TOPICS.pattern)
+    await consumer.start()
+    try:
+        while True:
+            async for partition, records in fetched(consumer, bridge):
+                for record in records:
+                    await take_in(bridge, record)
+                await _commit(consumer, partition, records[-1].offset + 1)
+    finally:
+        await asyncio.wait_for(consumer.stop(), 10)
+
+
+async def take_in(bridge: Bridge, record: Consumed) -> None:
+    """Take in one record, for as long as it takes; afterwards it is produced, answered or kept."""
+    delay = 0.2
+    while True:
+        try:
+            return await _take_in(bridge, record)
+        except Exception as error:
+            if not transient(error):
+                # A defect of ours in one record is no reason to hold back the clinic's other records.
+                log.error("record kept", topic=record.topic, offset=record.offset, error=reduce_error(error))
+                return await bridge.bury(_position(record), record, f"defect.{type(error).__name__}")
+            log.warning("record tried again", topic=record.topic, offset=record.offset, error=reduce_error(error))
+        await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+        delay = min(delay * 2, SLOWEST_RETRY_S)
+
+
+async def _take_in(bridge: Bridge, record: Consumed) -> None:
+    named = OWN_TOPICS.match(record.topic)
+    if named is None:
+        return await bridge.bury(_position(record), record, "topic_unknown")
+    try:
+        envelope = read_kafka(record.key, record.headers, record.value)
+    except Unreadable as error:
+        return await bridge.bury(_position(record), record, error.code)
+    try:
+        await admit(bridge.desk, named[1], envelope, bridge.now())
+    except Refused as refused:
+        if refused.code in _KEPT:
+            log.warning("security", finding=refused.code, topic=record.topic, offset=record.offset)
+            return await bridge.bury(_position(record), record, refused.code)
+        await _answer(bridge, envelope, _position(record), refused)
+    return None
+
+
+async def _answer(bridge: Bridge, envelope: Envelope, position: Position, refused: Refused) -> None:
+    """Say no. The id comes from the record's place, so that saying it again is no second answer."""
+    refusal = Refusal(refused.code, refused.detail, refused.mend, refused.field)
+    rejected = rejection_of(envelope, position, refusal, _HANDLERS)
+    await bridge.desk.publish(rejected.topic, rejected.envelope)
+
+
+async def fetched(consumer: Any, bridge: Bridge) -> AsyncIterator[tuple[TopicPartition, Sequence[Consumed]]]:
+    """The next records by partition. A record that aiokafka itself cannot decode (a header's name that is not UTF-8)
+    is kept by its place and passed over; it would be fetched, and fail, for ever."""
+    try:
+        found: dict[TopicPartition, Sequence[Consumed]] = await consumer.getmany(timeout_ms=500, max_records=BATCH)
+    except (UnicodeDecodeError, ValueError):
+        found = {}
+        for partition in consumer.assignment():
+            try:
+                found |= await consumer.getmany(partition, timeout_ms=0, max_records=BATCH)
+            except (UnicodeDecodeError, ValueError):
+                await _pass_over(consumer, bridge, partition)
+    for partition, records in found.items():
+        if records:
+            yield partition, records
+
+
+async def _pass_over(consumer: Any, bridge: Bridge, partition: TopicPartition) -> None:
+    offset: int = await consumer.position(partition)
+    await bridge.bury(Position(partition.topic, partition.partition, offset), None, "kafka.undecodable")
+    consumer.seek(partition, offset + 1)
+
+
+async def _commit(consumer: Any, partition: TopicPartition, offset: int) -> None:
+    try:
+        await consumer.commit({partition: offset})
+    except CommitFailedError:
+        # The partition has a new owner, who takes these records in again; the receipts and the event log absorb that.
+        log.info("commit passed to the new owner", topic=partition.topic)
+    except KafkaError as error:
+        log.warning("commit failed; the next one covers it", topic=partition.topic, error=type(error).__name__)
+
+
+def _position(record: Consumed) -> Position:
+    return Position(record.topic, record.partition, record.offset)
+
+
+def _burier(pool: Pool) -> Bury:
+    async def bury(position: Position, record: Consumed | None, reason: str) -> None:
+        async with pool.acquire(timeout=10) as connection:
+            if record is None:
+                await write_dead_letter(connection, position, None, None, (), reason)
+            else:
+                await write_dead_letter(connection, position, record.key, record.value, record.headers, reason)
+
+    return bury
+
+
+# Only for the form of a rejection, which depends on no policy.
+_HANDLERS = handlers(Policies(Policy()))

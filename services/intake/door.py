@@ -1,0 +1,129 @@
+"""The clinics' HTTP door: events in, their receipts out, and days closed for all cases at once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+
+from runtime.http import Problem, clinic_caller, running
+from runtime.relay import transient
+from services.intake.admission import Admitted, Desk, admit
+from services.intake.receipts import PostgresReceipts
+from services.intake.screening import MAX_BODY, Refused, close_all, violated
+from workhardening_contracts.envelope import Envelope, Violation, clinic_source, read_http
+
+RETRY_AFTER_S = "5"
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+router = APIRouter()
+
+
+def front_desk(request: Request) -> Desk:
+    """What this service takes events in with."""
+    service = running(request)
+    return Desk(
+        PostgresReceipts(service.pool),
+        service.publish,
+        bytes.fromhex(service.settings.digest_key.get_secret_value()),
+        service.telemetry.start_trace,
+    )
+
+
+Caller = Annotated[str, Depends(clinic_caller)]
+AtDesk = Annotated[Desk, Depends(front_desk)]
+
+
+@router.post("/v1/events", status_code=202)
+async def post_event(request: Request, clinic: Caller, desk: AtDesk) -> dict[str, Any]:
+    """Take in one CloudEvent, binary or structured. 202 once Kafka has it; whether it is accepted by its judge is told
+    at `status_url` and in the clinic's feed."""
+    body = await _body(request)
+    try:
+        envelope = read_http(request.headers.items(), body)
+    except Violation as error:
+        raise _problem(violated(error)) from None
+    # Clients with automatic tracing put the context into the HTTP header, not into the event.
+    header = request.headers.get("traceparent", "")
+    if envelope.traceparent is None and _TRACEPARENT.fullmatch(header):
+        envelope = replace(envelope, traceparent=header)
+    admitted = await _admit(desk, clinic, envelope)
+    return {
+        "id": admitted.id,
+        "source": admitted.source,
+        "status": "accepted",
+        "status_url": f"/v1/events/{quote(admitted.id, safe='')}",
+    }
+
+
+@router.get("/v1/events/{event_id:path}")
+async def get_event(event_id: str, clinic: Caller, desk: AtDesk) -> dict[str, Any]:
+    """What became of one of the clinic's own events: pending, accepted, or rejected with the reason."""
+    source = clinic_source(clinic)
+    try:
+        receipt = await desk.receipts.find(source, event_id)
+    except Exception as error:
+        raise _unavailable(error) from None
+    if receipt is None:
+        raise Problem(404, "event_unknown", "no event with this id was taken in from this clinic")
+    told = {"id": event_id, "source": source, "status": receipt.status}
+    return told if receipt.reason is None else {**told, "reason": receipt.reason}
+
+
+@router.post("/v1/days/{day}/close", status_code=202)
+async def close_day(day: str, clinic: Caller, desk: AtDesk) -> dict[str, Any]:
+    """Everything up to and including this date is reported, for every open case of the clinic: one DayClosed for each,
+    behind whatever was answered before."""
+    try:
+        through = date.fromisoformat(day) if _DAY.fullmatch(day) else None
+    except ValueError:
+        through = None
+    if through is None:
+        raise Problem(422, "path.day", "name the day as YYYY-MM-DD", field="/day")
+    admitted = await _admit(desk, clinic, close_all(clinic, through))
+    return {"through": day, "cases": admitted.events, "repeated": admitted.repeated}
+
+
+async def _body(request: Request) -> bytes:
+    """The body, read no further than the cap: a length that is not told, or told wrongly, is counted."""
+    declared = request.headers.get("content-length", "0")
+    body = bytearray()
+    if not declared.isdecimal() or int(declared[:20]) <= MAX_BODY:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                break
+        else:
+            return bytes(body)
+    raise Problem(413, "too_large", f"a request has at most {MAX_BODY} bytes", headers={"connection": "close"})
+
+
+async def _admit(desk: Desk, clinic: str, envelope: Envelope) -> Admitted:
+    try:
+        return await admit(desk, clinic, envelope, datetime.now(UTC))
+    except Refused as refused:
+        raise _problem(refused) from None
+    except Exception as error:
+        raise _unavailable(error) from None
+
+
+def _problem(refused: Refused) -> Problem:
+    return Problem(refused.status, refused.code, f"{refused.detail}; {refused.mend}", field=refused.field)
+
+
+def _unavailable(error: Exception) -> Exception:
+    """An outage as the clinic should hear it; any other error is a defect and goes on as it is."""
+    if not transient(error):
+        return error
+    return Problem(
+        503,
+        "unavailable",
+        "the event may not have been taken in; send it again with the same id",
+        headers={"retry-after": RETRY_AFTER_S},
+    )
