@@ -1,0 +1,387 @@
+"""What progress does on each event: one pure function per event, and the table of them.
+
+Facts are recorded; `settle` judges. An event of a case that intake has not opened yet waits for that.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from runtime.fold import Handlers, Outcome, Refusal, Rejected, event_id
+from runtime.policy import Policies
+from services.progress import session_log, signature
+from services.progress.policy import Policy
+from services.progress.settle import Name, close, judging_is_due, settle
+from services.progress.state import (
+    AwaitingPlan,
+    Closed,
+    Frozen,
+    InProgram,
+    Judging,
+    Opened,
+    PlanInHand,
+    State,
+    Withdrawn,
+)
+from workhardening_contracts import registry
+from workhardening_contracts.clinic import (
+    CaseErased,
+    CaseWithdrawn,
+    DayClosed,
+    FollowUpRecorded,
+    ReadinessSigned,
+    ReadinessWithdrawn,
+    SessionCorrected,
+    SessionRecorded,
+)
+from workhardening_contracts.contract import EventData
+from workhardening_contracts.envelope import Event
+from workhardening_contracts.intake import CaseOpened
+from workhardening_contracts.planning import PlanIssued, PlanRevised
+from workhardening_contracts.progress import CaseClosed, ReadinessRevoked, ReadyForWork
+from workhardening_contracts.readiness import EventRejected
+
+Result = Outcome[Opened | InProgram | Closed]
+
+REFUSALS: dict[str, tuple[str, str, str | None]] = {
+    "case_closed": ("the program is over for this case", "open a new case for a new program", None),
+    "session_exists": (
+        "another session is recorded for this date",
+        "send SessionCorrected with the id of the recorded session in `supersedes`",
+        "/session/held_on",
+    ),
+    "session_unknown": (
+        "no session with this id was recorded in this case",
+        "name the id of the event that recorded the session",
+        "/supersedes",
+    ),
+    "session_superseded": (
+        "this session has been corrected already",
+        "name the id of the latest correction",
+        "/supersedes",
+    ),
+    "readiness_unknown": (
+        "readiness has not been assessed in this case",
+        "sign the latest ReadinessAssessed event",
+        "/readiness_event",
+    ),
+    "readiness_superseded": (
+        "this is not the latest readiness assessment, or a week that was closed since is being judged",
+        "sign the latest ReadinessAssessed event",
+        "/readiness_event",
+    ),
+    "readiness_expired": (
+        "the assessment has expired",
+        "test again: a capacity that was measured too long ago does not show what the worker can do now",
+        "/readiness_event",
+    ),
+    "reason_required": (
+        "the decision is another than recommended",
+        "give the reason in `reason_code`",
+        "/reason_code",
+    ),
+    "nothing_to_withdraw": ("no signed readiness stands in this case", "check the case reference", None),
+}
+"""Code -> (why, how to mend it, the field's path)."""
+
+
+def on_case_opened(state: State | None, event: Event[CaseOpened], policy: Policy) -> Result:
+    """The case begins; a referral that was decided again changes nothing here."""
+    return Outcome(state or Opened(clinic=event.data.clinic))
+
+
+def on_plan_issued(state: State | None, event: Event[PlanIssued], policy: Policy) -> Result:
+    """The program begins. Issued again, the plan counts as long as nothing was judged against the earlier one."""
+    match state:
+        case None:
+            return Outcome(None, wait=True)
+        case Opened():
+            begun = InProgram(
+                clinic=state.clinic,
+                plan=_in_hand(event.data),
+                status=Judging(),
+                log=state.log,
+                closed_through=state.closed_through,
+                withdrawn=state.withdrawn,
+            )
+            return _settled(begun, event, policy)
+        case InProgram(weeks_judged=0):
+            return _settled(state.model_copy(update={"plan": _in_hand(event.data)}), event, policy)
+        case _:
+            return Outcome(state)
+
+
+def on_plan_revised(state: State | None, event: Event[PlanRevised], policy: Policy) -> Result:
+    """The plan that answers the last verdict: its week is judged next. A frozen plan has no week to judge."""
+    match state:
+        case None | Opened():
+            return Outcome(state, wait=True)
+        case InProgram(status=AwaitingPlan(verdict=awaited) | Frozen(verdict=awaited)):
+            if event.data.answers != awaited or event.data.frozen:
+                return Outcome(state)
+            resumed: dict[str, Any] = {"plan": _in_hand(event.data), "status": Judging()}
+            if isinstance(state.status, Frozen):
+                resumed["cleared_through"] = event.data.effective_from - timedelta(days=1)
+            return _settled(state.model_copy(update=resumed), event, policy)
+        case _:
+            return Outcome(state)
+
+
+def on_session_recorded(state: State | None, event: Event[SessionRecorded], policy: Policy) -> Result:
+    """Record it; one that comes after its week was closed is kept apart from that week's verdict."""
+    match state:
+        case None:
+            return Outcome(None, wait=True)
+        case Opened(withdrawn=None) | InProgram(withdrawn=None):
+            session = event.data.session
+            if session_log.reported_on(state.log, session.held_on) is not None:
+                return _refused(state, "session_exists")
+            entry = session_log.entry(event.id, session, state.closed_through)
+            return Outcome(state.model_copy(update={"log": (*state.log, entry)}))
+        case _:
+            return _refused(state, "case_closed")
+
+
+def on_session_corrected(state: State | None, event: Event[SessionCorrected], policy: Policy) -> Result:
+    """Record the correction beside what it replaces: a week that was closed before is judged on what was known then."""
+    match state:
+        case None:
+            return Outcome(None, wait=True)
+        case Opened(withdrawn=None) | InProgram(withdrawn=None):
+            session, replaced = event.data.session, event.data.supersedes
+            if all(each.id != replaced for each in state.log):
+                return _refused(state, "session_unknown")
+            if any(each.replaces == replaced for each in state.log):
+                return _refused(state, "session_superseded")
+            there = session_log.reported_on(state.log, session.held_on)
+            if there is not None and there.id != replaced:
+                return _refused(state, "session_exists")
+            entry = session_log.entry(event.id, session, state.closed_through, replaces=replaced)
+            return Outcome(state.model_copy(update={"log": (*state.log, entry)}))
+        case _:
+            return _refused(state, "case_closed")
+
+
+def on_day_closed(state: State | None, event: Event[DayClosed], policy: Policy) -> Result:
+    """An absence is now an absence. Days close in order; an earlier one said again changes nothing."""
+    match state:
+        case None:
+            return Outcome(None, wait=True)
+        case Opened(withdrawn=None) | InProgram(withdrawn=None):
+            if state.closed_through is not None and event.data.through <= state.closed_through:
+                return Outcome(state)
+            closed = state.model_copy(update={"closed_through": event.data.through})
+            return _settled(closed, event, policy) if isinstance(closed, InProgram) else Outcome(closed)
+        case _:
+            return Outcome(state)
+
+
+def on_case_withdrawn(state: State | None, event: Event[CaseWithdrawn], policy: Policy) -> Result:
+    """The weeks that were closed before are judged first, then the case is closed.
+
+    Without a plan and without a session there is nothing to judge. A session says that the plan is on its way.
+    """
+    match state:
+        case None:
+            return Outcome(None, wait=True)
+        case Opened(log=(), withdrawn=None):
+            closed = CaseClosed(
+                clinic=state.clinic,
+                closed_on=event.data.withdrawn_on,
+                outcome="withdrawn",
+                reason_code=event.data.reason_code,
+                weeks_judged=0,
+            )
+            return Outcome(Closed(clinic=state.clinic, outcome="withdrawn"), emit=[closed])
+        case Opened(withdrawn=None) | InProgram(withdrawn=None):
+            withdrawn = Withdrawn(
+                on=event.data.withdrawn_on,
+                reason_code=event.data.reason_code,
+                closed_through=state.closed_through,
+            )
+            leaving = state.model_copy(update={"withdrawn": withdrawn})
+            return _settled(leaving, event, policy) if isinstance(leaving, InProgram) else Outcome(leaving)
+        case _:
+            return Outcome(state)
+
+
+def on_readiness_signed(state: State | None, event: Event[ReadinessSigned], policy: Policy) -> Result:
+    """Signed, the recommendation becomes a decision; signed again, a decision is corrected."""
+    match state:
+        case None:
+            return Outcome(None, wait=True)
+        case Opened(withdrawn=None):
+            return _refused(state, "readiness_unknown")
+        case InProgram(withdrawn=None):
+            outdated = judging_is_due(state, state.closed_through)
+            refused = signature.objection(
+                state.readiness, event.data, event.time.date(), outdated=outdated, corrects=False
+            )
+            return _refused(state, refused) if refused else _signed(state, event)
+        case Closed(signed=True):
+            refused = signature.objection(
+                state.readiness, event.data, event.time.date(), outdated=False, corrects=state.ready_event is not None
+            )
+            return _refused(state, refused) if refused else _signed_again(state, event)
+        case Closed(outcome="not_ready"):
+            return _refused(state, "readiness_expired")
+        case _:
+            return _refused(state, "case_closed")
+
+
+def on_readiness_withdrawn(state: State | None, event: Event[ReadinessWithdrawn], policy: Policy) -> Result:
+    """A signed readiness no longer stands."""
+    match state:
+        case None:
+            return Outcome(None, wait=True)
+        case Closed(ready_event=str(standing)):
+            revoked = ReadinessRevoked(
+                clinic=state.clinic,
+                supersedes=standing,
+                revoked_on=event.data.withdrawn_on,
+                role=event.data.role,
+                reason_code=event.data.reason_code,
+            )
+            return Outcome(_decided(state, "not_ready", None), emit=[revoked])
+        case _:
+            return _refused(state, "nothing_to_withdraw")
+
+
+def on_follow_up_recorded(state: State | None, event: Event[FollowUpRecorded], policy: Policy) -> Result:
+    """How it went afterwards, the latest word for each month. It waits until the case is closed."""
+    if not isinstance(state, Closed):
+        return Outcome(state, wait=True)
+    others = tuple(each for each in state.follow_ups if each.month != event.data.month)
+    known = next((each for each in state.follow_ups if each.month == event.data.month), None)
+    if known is not None and known.as_of > event.data.as_of:
+        return Outcome(state)
+    return Outcome(state.model_copy(update={"follow_ups": (*others, event.data)}))
+
+
+def on_case_erased(state: State | None, event: Event[CaseErased], policy: Policy) -> Result:
+    return Outcome(None, erase=True)
+
+
+def _signed(state: InProgram, event: Event[ReadinessSigned]) -> Result:
+    """The signature of an open case. `not_ready` before the last week decides nothing: the program goes on."""
+    signed, assessed = event.data, state.readiness
+    assert assessed is not None
+    if signed.decision == "not_ready" and not assessed.final:
+        return Outcome(state)
+    on = event.time.date()
+    if signed.decision == "not_ready":
+        closed, closing = close(state, "not_ready", on, signed.reason_code or "signed_not_ready")
+        return Outcome(closed.model_copy(update={"signed": True}), emit=closing)
+    closed, closing = close(state, signed.decision, on, "signed")
+    decided = _decided(closed, signed.decision, event_id("progress", event, 0))
+    return Outcome(decided, emit=[_ready(decided, signed, None), *closing])
+
+
+def _signed_again(state: Closed, event: Event[ReadinessSigned]) -> Result:
+    """A correction: it replaces the decision that stands, or revokes it."""
+    signed = event.data
+    if signed.decision != "not_ready":
+        decided = _decided(state, signed.decision, event_id("progress", event, 0))
+        return Outcome(decided, emit=[_ready(decided, signed, state.ready_event)])
+    if state.ready_event is None:
+        return Outcome(state)
+    revoked = ReadinessRevoked(
+        clinic=state.clinic,
+        supersedes=state.ready_event,
+        revoked_on=signed.effective_from,
+        role=signed.role,
+        reason_code=signed.reason_code or "signed_not_ready",
+    )
+    return Outcome(_decided(state, "not_ready", None), emit=[revoked])
+
+
+def _ready(state: Closed, signed: ReadinessSigned, supersedes: str | None) -> ReadyForWork:
+    assert state.readiness is not None
+    assert signed.decision != "not_ready"
+    return ReadyForWork(
+        clinic=state.clinic,
+        readiness_event=signed.readiness_event,
+        decision=signed.decision,
+        restrictions=signed.restrictions,
+        effective_from=signed.effective_from,
+        effective_through=signed.effective_through,
+        role=signed.role,
+        contradicts=signature.contradicts(state.readiness, signed.decision),
+        reason_code=signed.reason_code,
+        supersedes=supersedes,
+    )
+
+
+def _decided(state: Closed, decision: signature.Decision, ready_event: str | None) -> Closed:
+    return state.model_copy(update={"outcome": decision, "signed": True, "ready_event": ready_event})
+
+
+def _in_hand(plan: PlanIssued | PlanRevised) -> PlanInHand:
+    return PlanInHand(
+        version=plan.plan_version,
+        job=plan.job,
+        baseline_pain=plan.baseline_pain,
+        total_weeks=plan.total_weeks,
+        week=plan.weeks[0],
+    )
+
+
+def _settled(state: InProgram, event: Event[Any], policy: Policy) -> Result:
+    settled, emitted = settle(state, policy, _naming(event))
+    return Outcome(settled, emit=emitted)
+
+
+def _naming(event: Event[Any]) -> Name:
+    return lambda nth: event_id("progress", event, nth)
+
+
+def _refused(state: State | None, code: str) -> Result:
+    detail, mend, field = REFUSALS[code]
+    return Outcome(state, reject=Refusal(code, detail, mend, field))
+
+
+def rejection(rejected: Rejected) -> EventData:
+    """The refusal as it is published."""
+    return EventRejected(
+        judge=rejected.judge,
+        rejected_type=rejected.envelope.type,
+        rejected_source=rejected.envelope.source,
+        rejected_id=rejected.envelope.id,
+        topic=rejected.position.topic,
+        partition=rejected.position.partition,
+        offset=rejected.position.offset,
+        code=rejected.refusal.code,
+        field=rejected.refusal.field,
+        detail=rejected.refusal.detail,
+        mend=rejected.refusal.mend,
+    )
+
+
+def handlers(policies: Policies[Policy]) -> Handlers[Any, Policy]:
+    """Progress's table, with each clinic's own policy."""
+    return Handlers(
+        service="progress",
+        state=State,
+        on={
+            CaseOpened: on_case_opened,
+            PlanIssued: on_plan_issued,
+            PlanRevised: on_plan_revised,
+            SessionRecorded: on_session_recorded,
+            SessionCorrected: on_session_corrected,
+            DayClosed: on_day_closed,
+            CaseWithdrawn: on_case_withdrawn,
+            ReadinessSigned: on_readiness_signed,
+            ReadinessWithdrawn: on_readiness_withdrawn,
+            FollowUpRecorded: on_follow_up_recorded,
+            CaseErased: on_case_erased,
+        },
+        policy=lambda event: policies.of(registry.clinic_of(event)),
+        sender=registry.clinic_of,
+        owner=lambda state: state.clinic,
+        topic_of=registry.topic_of,
+        judges=lambda type_: type_ in registry.judges("progress"),
+        from_partner=registry.from_clinic,
+        rejection=rejection,
+        known_type=lambda type_: type_ in registry.BY_TYPE,
+    )

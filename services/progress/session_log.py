@@ -1,0 +1,148 @@
+"""The sessions of a case as they were reported: by date, corrected, and when each report came.
+
+A week is judged on what was reported before it was closed, whenever the judging happens. So the log keeps for each
+report the last day that was closed before it, and a view of the log "as of" a closed day leaves later reports out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Literal
+
+from workhardening_contracts.clinic import Performed, Session
+from workhardening_contracts.contract import Contract
+from workhardening_contracts.demand import Capacity
+from workhardening_contracts.quantity import Quantity
+
+
+class Entry(Contract):
+    """One report of one session: only what decisions need."""
+
+    id: str
+    """The id of the event that reported it."""
+    replaces: str | None = None
+    """The id of the report that this one corrects."""
+    reported_after: date | None
+    """The last day that was closed when the report came; null before any."""
+    held_on: date
+    attendance: Literal["attended", "partial", "excused", "absent"]
+    hours: float
+    performed: tuple[Performed, ...]
+    pain_before: float | None = None
+    pain_after: float | None = None
+    pain_next_day: float | None = None
+    confidence: float | None = None
+    alerts: tuple[str, ...] = ()
+    """`red_flag`, `safety_stop`, `phq9_item9`."""
+
+    @property
+    def attended(self) -> bool:
+        """A session that was cut short was attended: what it shows is judged by its targets."""
+        return self.attendance in ("attended", "partial")
+
+
+def entry(event_id: str, session: Session, closed_through: date | None, replaces: str | None = None) -> Entry:
+    """What is kept of a session that is reported when `closed_through` is the last closed day."""
+    given = {
+        "red_flag": bool(session.red_flags),
+        "safety_stop": session.safety_stop,
+        "phq9_item9": (session.phq9_item9 or 0) > 0,
+    }
+    return Entry(
+        id=event_id,
+        replaces=replaces,
+        reported_after=closed_through,
+        held_on=session.held_on,
+        attendance=session.attendance,
+        hours=session.hours,
+        performed=session.performed,
+        pain_before=session.pain_before,
+        pain_after=session.pain_after,
+        pain_next_day=session.pain_next_day,
+        confidence=session.confidence,
+        alerts=tuple(code for code, raised in given.items() if raised),
+    )
+
+
+def current(log: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The reports that no other replaces, by date."""
+    entries = tuple(log)
+    replaced = {each.replaces for each in entries}
+    return tuple(sorted((each for each in entries if each.id not in replaced), key=lambda each: each.held_on))
+
+
+def known_by(each: Entry, closed: date) -> bool:
+    """Whether the report came before the day `closed` was closed."""
+    return each.reported_after is None or each.reported_after < closed
+
+
+def as_of(log: Iterable[Entry], closed: date) -> tuple[Entry, ...]:
+    """The log as it stood when the day `closed` was closed, by date."""
+    return current(each for each in log if known_by(each, closed))
+
+
+def is_late(each: Entry) -> bool:
+    """Whether the report came after its week (Monday to Sunday) had been closed."""
+    sunday = each.held_on + timedelta(days=6 - each.held_on.weekday())
+    return not known_by(each, sunday)
+
+
+def reported_on(log: Iterable[Entry], held_on: date) -> Entry | None:
+    """The current report for a date, or None. A date has one session."""
+    return next((each for each in current(log) if each.held_on == held_on), None)
+
+
+def capacities(entries: Iterable[Entry]) -> tuple[Capacity, ...]:
+    """What was shown in these sessions, as capacities of their day.
+
+    The day's hours show the shift, and the confidence that was stated shows the demand `confidence`: each holds for
+    the whole day, so at any frequency.
+    """
+    shown: list[Capacity] = []
+    for each in entries:
+        if not each.attended:
+            continue
+        shown += [
+            Capacity(
+                kind=done.kind,
+                zone=done.zone,
+                frequency=done.frequency,
+                amount=done.amount,
+                measured_on=each.held_on,
+            )
+            for done in each.performed
+        ]
+        shown.append(_whole_day("shift", Quantity(amount=each.hours, unit="h"), each.held_on))
+        if each.confidence is not None:
+            shown.append(_whole_day("confidence", Quantity(amount=each.confidence, unit="score"), each.held_on))
+    return tuple(shown)
+
+
+def pain_after_a_day(entries: Sequence[Entry], nth: int) -> float | None:
+    """NPRS 24 hours after the nth session: as reported, or as the next day's session began; None if unknown."""
+    here = entries[nth]
+    if here.pain_next_day is not None:
+        return here.pain_next_day
+    after = entries[nth + 1] if nth + 1 < len(entries) else None
+    return after.pain_before if after is not None and after.held_on == here.held_on + timedelta(days=1) else None
+
+
+def compact(log: Iterable[Entry], judged: date, keep_from: date) -> tuple[Entry, ...]:
+    """The log without the performances that no later decision asks for.
+
+    Those are of sessions before `keep_from` and of replaced reports, as far as both were known when the day `judged`
+    was closed. What came later stays, so that a late judging leaves the same log as a prompt one.
+    """
+    entries = tuple(log)
+    standing = {each.id for each in as_of(entries, judged)}
+    return tuple(
+        each.model_copy(update={"performed": ()})
+        if known_by(each, judged) and (each.held_on < keep_from or each.id not in standing)
+        else each
+        for each in entries
+    )
+
+
+def _whole_day(kind: str, amount: Quantity, on: date) -> Capacity:
+    return Capacity(kind=kind, frequency="constant", amount=amount, measured_on=on)

@@ -1,0 +1,251 @@
+"""Judge whatever can be judged. Pure; called after every event that may have brought the last missing piece.
+
+Topics arrive in any order between them. So nothing is decided on arrival: facts are recorded, and a week is judged
+when it is closed and the plan that answers the verdict before it is there, on what was reported before it was closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+
+from services.progress import forecast, readiness, session_log, verdict
+from services.progress.policy import Policy
+from services.progress.session_log import Entry
+from services.progress.state import (
+    Assessed,
+    AwaitingPlan,
+    AwaitingSignature,
+    Closed,
+    Frozen,
+    InProgram,
+    Judging,
+    Outcome,
+    Point,
+)
+from workhardening_contracts.contract import EventData
+from workhardening_contracts.progress import (
+    AttendanceLapsed,
+    CaseClosed,
+    CaseEscalated,
+    ReadinessAssessed,
+    WeekAdvanced,
+    WeekHeld,
+    WeekRegressed,
+)
+
+DAY = timedelta(days=1)
+WEEK = timedelta(days=7)
+VERDICTS: dict[verdict.Verdict, type[WeekAdvanced | WeekHeld | WeekRegressed | CaseEscalated]] = {
+    "advance": WeekAdvanced,
+    "hold": WeekHeld,
+    "regress": WeekRegressed,
+    "escalate": CaseEscalated,
+}
+
+Name = Callable[[int], str]
+"""The id of the nth event that is emitted."""
+Step = tuple[InProgram | Closed, list[EventData]]
+
+
+def settle(case: InProgram, policy: Policy, name: Name) -> Step:
+    """Take every step that the facts allow; the case after them and what they emit, in order."""
+    now: InProgram | Closed = case
+    emitted: list[EventData] = []
+    while isinstance(now, InProgram):
+        step = _step(now, policy, _from(name, len(emitted)))
+        if step is None:
+            break
+        now, events = step
+        emitted += events
+    return now, emitted
+
+
+def judging_is_due(case: InProgram, closed_through: date | None) -> bool:
+    """Whether a closed week waits only for its plan."""
+    return (
+        isinstance(case.status, AwaitingPlan)
+        and case.judged_through is not None
+        and _reaches(closed_through, case.judged_through + WEEK)
+    )
+
+
+def close(case: InProgram, outcome: Outcome, on: date, reason_code: str) -> tuple[Closed, list[EventData]]:
+    """The program ends with this outcome."""
+    event = CaseClosed(
+        clinic=case.clinic,
+        closed_on=on,
+        outcome=outcome,
+        reason_code=reason_code,
+        weeks_judged=case.weeks_judged,
+    )
+    return Closed(clinic=case.clinic, outcome=outcome, readiness=case.readiness), [event]
+
+
+def _step(case: InProgram, policy: Policy, name: Name) -> Step | None:
+    """The next step, or None. A withdrawal comes last: it ends the case after all that was closed before it."""
+    closed_through = case.withdrawn.closed_through if case.withdrawn else case.closed_through
+    match case.status:
+        case Judging() if _reaches(closed_through, case.plan.week.ends_on):
+            return _judge(case, policy, name)
+        case AwaitingSignature() if case.readiness and _reaches(closed_through, case.readiness.expires_on + DAY):
+            return close(case, "not_ready", case.readiness.expires_on, "unsigned")
+        case Frozen() if case.judged_through is not None:
+            last = case.judged_through + WEEK * policy.max_frozen_weeks
+            if _reaches(closed_through, last):
+                return close(case, "discontinued", last, "frozen_too_long")
+        case _:
+            pass
+    if case.withdrawn and not judging_is_due(case, closed_through):
+        return close(case, "withdrawn", case.withdrawn.on, case.withdrawn.reason_code)
+    return None
+
+
+def _judge(case: InProgram, policy: Policy, name: Name) -> Step:
+    """Judge the closed week: say what was missed, the verdict, where the case stands, and whether it ends here."""
+    week = case.plan.week
+    view = session_log.as_of(case.log, week.ends_on)
+    judged = verdict.judge(
+        week,
+        [each for each in view if week.starts_on <= each.held_on <= week.ends_on],
+        [each for each in view if each.held_on < week.starts_on and _is_news(each, case)],
+        case.plan.baseline_pain,
+        _before(case),
+        policy,
+    )
+    final = week.number >= case.plan.total_weeks or judged.discontinue
+    events = _missed(case, judged)
+    verdict_id = name(len(events))
+    events.append(_verdict(case, judged, final))
+    after = _after(case, judged, policy)
+    if judged.discontinue:
+        closed, ending = close(after, "discontinued", week.ends_on, "no_compliance_or_gain")
+        return closed, events + ending
+    if final or week.number >= policy.readiness_from_week:
+        assessed = _readiness(after, view, judged.alerts, final, policy)
+        after = after.model_copy(
+            update={
+                "readiness": Assessed(
+                    id=name(len(events)),
+                    readiness=assessed.readiness,
+                    expires_on=assessed.expires_on,
+                    final=final,
+                )
+            }
+        )
+        events.append(assessed)
+    if final:
+        status = AwaitingSignature()
+    elif judged.verdict == "escalate":
+        status = Frozen(verdict=verdict_id)
+    else:
+        status = AwaitingPlan(verdict=verdict_id)
+    return after.model_copy(update={"status": status}), events
+
+
+def _missed(case: InProgram, judged: verdict.Judgement) -> list[EventData]:
+    """An excused day was spoken about, so it is not missing; it is no attendance either."""
+    week = case.plan.week
+    if judged.attended + judged.excused >= week.days:
+        return []
+    return [
+        AttendanceLapsed(
+            clinic=case.clinic,
+            week=week.number,
+            planned=week.days,
+            attended=judged.attended,
+            through=week.ends_on,
+        )
+    ]
+
+
+def _verdict(case: InProgram, judged: verdict.Judgement, final: bool) -> EventData:
+    week = case.plan.week
+    return VERDICTS[judged.verdict](
+        clinic=case.clinic,
+        week=week.number,
+        total_weeks=case.plan.total_weeks,
+        starts_on=week.starts_on,
+        through=week.ends_on,
+        plan_version=case.plan.version,
+        attendance=judged.attendance,
+        attained=judged.attained,
+        reasons=judged.reasons,
+        final=final,
+    )
+
+
+def _after(case: InProgram, judged: verdict.Judgement, policy: Policy) -> InProgram:
+    """The case with this week counted."""
+    week = case.plan.week
+    # The next assessment, a week from now, looks back `retest_days`.
+    keep_from = week.ends_on + WEEK - timedelta(days=policy.retest_days) + DAY
+    points = (Point(week=week.number, demand=key, amount=amount) for key, amount in judged.best.items())
+    return case.model_copy(
+        update={
+            "log": session_log.compact(case.log, week.ends_on, keep_from),
+            "judged_through": week.ends_on,
+            "weeks_judged": case.weeks_judged + 1,
+            "holds": case.holds + 1 if judged.verdict == "hold" else 0,
+            "flared": judged.flared,
+            "stalled": judged.stalled,
+            "trend": (*case.trend, *points),
+        }
+    )
+
+
+def _readiness(
+    case: InProgram, view: Sequence[Entry], alerts: Sequence[str], final: bool, policy: Policy
+) -> ReadinessAssessed:
+    week = case.plan.week
+    standing = readiness.assess(case.plan.job, view, week.ends_on, alerts, case.plan.baseline_pain, policy)
+    return ReadinessAssessed(
+        clinic=case.clinic,
+        week=week.number,
+        readiness=standing.readiness,
+        standings=standing.demands,
+        restrictions=standing.restrictions,
+        vetoes=standing.vetoes,
+        confidence=standing.confidence,
+        shift_hours_days=standing.shift_hours_days,
+        flags=standing.flags,
+        forecast=forecast.forecast(_unmet(case, standing), week.number),
+        assessed_through=week.ends_on,
+        expires_on=readiness.expires_on(week.ends_on, policy),
+        final=final,
+    )
+
+
+def _unmet(case: InProgram, standing: readiness.Standing) -> dict[str, list[tuple[int, float]]]:
+    """Each unmet critical demand's weeks so far, as shares of what is required."""
+    return {
+        each.demand: [
+            (point.week, point.amount / each.required.amount)
+            for point in case.trend
+            if point.demand == each.demand and each.required.amount > 0
+        ]
+        for each in standing.demands
+        if each.critical and not each.met
+    }
+
+
+def _before(case: InProgram) -> verdict.Before:
+    best: dict[str, float] = {}
+    for point in case.trend:
+        best[point.demand] = max(point.amount, best.get(point.demand, 0.0))
+    return verdict.Before(holds=case.holds, flared=case.flared, stalled=case.stalled, best=best)
+
+
+def _is_news(each: Entry, case: InProgram) -> bool:
+    """Whether no verdict has counted this report yet, and no assessment has answered its alerts."""
+    if case.cleared_through is not None and each.held_on <= case.cleared_through:
+        return False
+    return case.judged_through is None or not session_log.known_by(each, case.judged_through)
+
+
+def _from(name: Name, first: int) -> Name:
+    return lambda nth: name(first + nth)
+
+
+def _reaches(closed_through: date | None, day: date) -> bool:
+    return closed_through is not None and closed_through >= day

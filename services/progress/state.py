@@ -1,0 +1,135 @@
+"""A case as progress holds it: a tagged union of phases. Compact, since it is written again on every event."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from services.progress.session_log import Entry
+from workhardening_contracts.clinic import FollowUpRecorded
+from workhardening_contracts.contract import Contract
+from workhardening_contracts.demand import DemandProfile
+from workhardening_contracts.planning import PlannedWeek
+
+Outcome = Literal["ready", "ready_with_restrictions", "not_ready", "discontinued", "withdrawn"]
+
+
+class Withdrawn(Contract):
+    """The worker leaves, as soon as the weeks that were closed before are judged."""
+
+    on: date
+    reason_code: str
+    closed_through: date | None
+    """The last closed day when it was said; what is closed later is not judged any more."""
+
+
+class Opened(Contract):
+    """In the program; the plan has not come. What comes meanwhile is recorded."""
+
+    phase: Literal["opened"] = "opened"
+    clinic: str
+    log: tuple[Entry, ...] = ()
+    closed_through: date | None = None
+    withdrawn: Withdrawn | None = None
+
+
+class PlanInHand(Contract):
+    """What is needed of the plan: the week to be judged, and what it is judged against."""
+
+    version: int
+    job: DemandProfile
+    baseline_pain: float
+    total_weeks: int
+    week: PlannedWeek
+
+
+class Judging(Contract):
+    """The plan's week is judged as soon as it is closed."""
+
+    status: Literal["judging"] = "judging"
+
+
+class AwaitingPlan(Contract):
+    """Judged; the plan that answers the verdict has not come."""
+
+    status: Literal["awaiting_plan"] = "awaiting_plan"
+    verdict: str
+    """The id of the verdict event."""
+
+
+class Frozen(Contract):
+    """Escalated: weeks are not judged until a plan resumes."""
+
+    status: Literal["frozen"] = "frozen"
+    verdict: str
+    """The id of the escalation event."""
+
+
+class AwaitingSignature(Contract):
+    """The last week is judged; a clinician's signature decides the outcome."""
+
+    status: Literal["awaiting_signature"] = "awaiting_signature"
+
+
+Status = Annotated[Judging | AwaitingPlan | Frozen | AwaitingSignature, Field(discriminator="status")]
+
+
+class Point(Contract):
+    """The best of a week for one deciding demand."""
+
+    week: int
+    demand: str
+    amount: float
+    """In the demand's unit."""
+
+
+class Assessed(Contract):
+    """The latest readiness, which may be signed."""
+
+    id: str
+    """The id of the ReadinessAssessed event."""
+    readiness: Literal["meets", "meets_with_restrictions", "not_yet", "insufficient_data"]
+    expires_on: date
+    final: bool
+
+
+class InProgram(Contract):
+    """Sessions are held and weeks are judged."""
+
+    phase: Literal["in_program"] = "in_program"
+    clinic: str
+    plan: PlanInHand
+    status: Status
+    log: tuple[Entry, ...]
+    closed_through: date | None
+    withdrawn: Withdrawn | None = None
+    judged_through: date | None = None
+    """The last day of the last judged week."""
+    cleared_through: date | None = None
+    """Alerts up to this day were answered by an assessment."""
+    weeks_judged: int = 0
+    holds: int = 0
+    flared: bool = False
+    stalled: int = 0
+    trend: tuple[Point, ...] = ()
+    readiness: Assessed | None = None
+
+
+class Closed(Contract):
+    """The program is over. A signature may still be corrected or withdrawn, and follow-ups are recorded."""
+
+    phase: Literal["closed"] = "closed"
+    clinic: str
+    outcome: Outcome
+    """As it was closed, or as a corrected signature has it."""
+    readiness: Assessed | None = None
+    signed: bool = False
+    """A signature closed the case, so another one for the same assessment corrects it."""
+    ready_event: str | None = None
+    """The id of the ReadyForWork event that stands."""
+    follow_ups: tuple[FollowUpRecorded, ...] = ()
+
+
+State = Annotated[Opened | InProgram | Closed, Field(discriminator="phase")]

@@ -1,0 +1,184 @@
+"""The weekly verdict: advance, hold, regress or escalate, with its reasons demand by demand. Pure, and cautious.
+
+What is not known never advances a week: a target that nobody showed, a pain that nobody wrote down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from services.progress.policy import Policy
+from services.progress.session_log import Entry, capacities, pain_after_a_day
+from workhardening_contracts.demand import Capacity, Demand, best_capacity
+from workhardening_contracts.planning import PlannedWeek, Target
+from workhardening_contracts.progress import Reason
+from workhardening_contracts.quantity import ratio
+
+Verdict = Literal["advance", "hold", "regress", "escalate"]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What the weeks before this one left behind."""
+
+    holds: int = 0
+    """How often in a row the same targets were held."""
+    flared: bool = False
+    """The week before had a flare."""
+    stalled: int = 0
+    """Weeks in a row without compliance or gain."""
+    best: Mapping[str, float] = field(default_factory=dict[str, float])
+    """The best so far by demand key, in the demand's unit."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A week's verdict and what it rests on."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    attended: int
+    excused: int
+    attendance: float
+    """Attended / planned, at most 1."""
+    attained: tuple[Capacity, ...]
+    """The best of the week for each target that was shown, in the target's unit."""
+    best: Mapping[str, float]
+    """The best of the week by the key of each deciding demand that was shown, in the demand's unit."""
+    alerts: tuple[str, ...]
+    flared: bool
+    stalled: int
+    """Weeks in a row without compliance or gain, this one included."""
+    discontinue: bool
+
+
+def demand_of(target: Target) -> Demand:
+    """The target in the terms of a demand, so that one rule says when a capacity satisfies either."""
+    return Demand(**dict(target))
+
+
+def deciding(targets: Sequence[Target]) -> list[Target]:
+    """The targets that decide: the critical ones, or all where the job names none."""
+    return [target for target in targets if target.critical] or list(targets)
+
+
+def judge(
+    week: PlannedWeek,
+    sessions: Iterable[Entry],
+    late: Iterable[Entry],
+    baseline_pain: float,
+    before: Before,
+    policy: Policy,
+) -> Judgement:
+    """Judge a closed week on its `sessions`; `late` are reports of earlier weeks that came since the last verdict."""
+    held = sorted(sessions, key=lambda each: each.held_on)
+    there = [each for each in held if each.attended]
+    excused = sum(each.attendance == "excused" for each in held)
+    shown = capacities(there)
+    best = {demand_of(target).key: best_capacity(shown, demand_of(target)) for target in week.targets}
+    shares = [
+        None if (top := best[demand_of(target).key]) is None else ratio(top.amount, target.amount)
+        for target in deciding(week.targets)
+    ]
+    known = [min(1.0, share) for share in shares if share is not None]
+    attendance = min(1.0, len(there) / week.days)
+    flares, unknown = _flares(there, baseline_pain, policy)
+    late = list(late)
+    alerts = tuple(sorted({code for each in (*held, *late) for code in each.alerts}))
+
+    stepping_back = {
+        "second_flare": flares + before.flared >= 2 and flares > 0,
+        "attainment_low": bool(known) and sum(known) / len(known) < policy.regress_below,
+    }
+    holding = {
+        "attendance_low": attendance < policy.attendance,
+        "not_performed": None in shares or not shares,
+        "target_missed": any(share < policy.attained for share in known),
+        "pain_flare": flares > 0,
+        "pain_not_reported": unknown > 0,
+    }
+    too_often = any(holding.values()) and before.holds >= policy.max_holds
+    verdict: Verdict = "advance"
+    if alerts:
+        verdict = "escalate"
+    elif any(stepping_back.values()) or too_often:
+        verdict = "regress"
+    elif any(holding.values()):
+        verdict = "hold"
+
+    complied = len(there) >= policy.attendance * max(0, week.days - excused)
+    gained = any(_is_gain(target, best[demand_of(target).key], before, policy) for target in deciding(week.targets))
+    stalled = 0 if complied or gained else before.stalled + 1
+    discontinue = verdict in ("hold", "regress") and stalled >= policy.stalled_weeks
+
+    of_the_week = {
+        **dict.fromkeys(alerts, True),
+        **stepping_back,
+        "attendance_low": holding["attendance_low"],
+        "pain_flare": holding["pain_flare"],
+        "pain_not_reported": holding["pain_not_reported"],
+        "held_too_often": too_often,
+        "late_session": bool(late),
+        "discontinued": discontinue,
+    }
+    return Judgement(
+        verdict=verdict,
+        reasons=(
+            *(_reason(target, best[demand_of(target).key], policy) for target in week.targets),
+            *(Reason(code=code) for code, given in of_the_week.items() if given),
+            *(() if week.targets else (Reason(code="no_targets"),)),
+        ),
+        attended=len(there),
+        excused=excused,
+        attendance=attendance,
+        attained=tuple(
+            top.model_copy(update={"amount": top.amount.in_unit(target.amount.unit)})
+            for target in week.targets
+            if (top := best[demand_of(target).key]) is not None
+        ),
+        best={
+            demand_of(target).key: top.amount.in_unit(target.amount.unit).amount
+            for target in deciding(week.targets)
+            if (top := best[demand_of(target).key]) is not None
+        },
+        alerts=alerts,
+        flared=flares > 0,
+        stalled=stalled,
+        discontinue=discontinue,
+    )
+
+
+def _flares(there: Sequence[Entry], baseline_pain: float, policy: Policy) -> tuple[int, int]:
+    """Sessions after which pain was still raised a day later, and sessions of which that is not known.
+
+    Pain that had not risen right after the session cannot be *still* raised, so it needs no second look.
+    """
+    raised = baseline_pain + policy.flare_rise
+    flares = unknown = 0
+    for nth, each in enumerate(there):
+        settled = each.pain_after is not None and each.pain_after < raised
+        next_day = pain_after_a_day(there, nth)
+        if next_day is None:
+            unknown += not settled
+        else:
+            flares += next_day >= raised
+    return flares, unknown
+
+
+def _is_gain(target: Target, top: Capacity | None, before: Before, policy: Policy) -> bool:
+    if top is None:
+        return False
+    earlier = before.best.get(demand_of(target).key, 0.0)
+    return top.amount.in_unit(target.amount.unit).amount > earlier * (1 + policy.gain)
+
+
+def _reason(target: Target, top: Capacity | None, policy: Policy) -> Reason:
+    key = demand_of(target).key
+    if top is None:
+        return Reason(code="not_performed", demand=key, target=target.amount)
+    attained = ratio(top.amount, target.amount) >= policy.attained
+    return Reason(
+        code="target_attained" if attained else "target_missed", demand=key, attained=top.amount, target=target.amount
+    )
