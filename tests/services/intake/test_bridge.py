@@ -1,0 +1,219 @@
+"""The Kafka door: one record after the other, and none of them stops the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiokafka import TopicPartition
+
+from runtime.fold import Position
+from services.intake import bridge as bridge_module
+from services.intake.bridge import OWN_TOPICS, Bridge, Consumed, fetched, take_in
+from services.intake.screening import ALL_CASES
+from tests.services.intake.cases import CASE, NOON, TODAY, assessed
+from tests.services.intake.desk import MemoryBroker, MemoryReceipts, desk_of
+from workhardening_contracts.clinic import DayClosed
+from workhardening_contracts.contract import EventData
+from workhardening_contracts.envelope import event_of, write_kafka
+from workhardening_contracts.readiness import EventRejected
+
+TOPIC = "clinic.north.events.v1"
+
+
+@dataclass
+class Record:
+    offset: int
+    key: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    value: bytes | None
+    topic: str = TOPIC
+    partition: int = 0
+
+
+@dataclass
+class Kept:
+    """The dead letters."""
+
+    rows: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+
+    async def bury(self, position: Position, record: Consumed | None, reason: str) -> None:
+        self.rows.append((position.offset, reason))
+
+
+@dataclass
+class World:
+    receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
+    broker: MemoryBroker = field(default_factory=MemoryBroker)
+    kept: Kept = field(default_factory=Kept)
+
+    @property
+    def bridge(self) -> Bridge:
+        return Bridge(desk_of(self.receipts, self.broker), self.kept.bury, lambda: NOON)
+
+    def rejected(self) -> list[EventRejected]:
+        return [
+            EventRejected.model_validate_json(envelope.data)
+            for topic, envelope in self.broker.sent
+            if topic == "clinic.rejections.v1"
+        ]
+
+
+def record(
+    offset: int,
+    data: EventData | None = None,
+    *,
+    id_: str | None = None,
+    subject: UUID = CASE,
+    source: str = "/clinics/north",
+    value: bytes | None = None,
+) -> Record:
+    key, headers, body = write_kafka(
+        event_of(data or assessed(), id=id_ or f"a{offset}", source=source, subject=subject, time=NOON)
+    )
+    return Record(offset, key, list(headers), value if value is not None else body)
+
+
+async def test_records_come_in_by_the_front_doors_own_code_in_order() -> None:
+    world = World()
+    for number in range(3):
+        await take_in(world.bridge, record(number))
+    assert [(topic, envelope.id) for topic, envelope in world.broker.sent] == [
+        ("clinic.events.v1", f"a{number}") for number in range(3)
+    ]
+    assert {held.status for held in world.receipts.rows.values()} == {"accepted"}
+
+
+async def test_a_record_that_breaks_its_contract_is_answered_and_the_next_one_follows() -> None:
+    world = World()
+    await take_in(world.bridge, record(4, value=b'{"assessed_on":"CANARY"}'))
+    await take_in(world.bridge, record(5))
+    (rejected,) = world.rejected()
+    assert (rejected.judge, rejected.rejected_id, rejected.topic, rejected.offset) == ("intake", "a4", TOPIC, 4)
+    assert rejected.field == "/assessed_on"
+    assert "CANARY" not in rejected.model_dump_json()
+    assert world.broker.sent[0][1].id == f"intake.{TOPIC}.0.4"
+    assert world.broker.sent[1][1].id == "a5"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"value": None}, "envelope.no_data"),
+        ({"key": b"elsewhere"}, "envelope.key"),
+        ({"headers": [("ce_id", None)]}, "envelope.header"),
+        ({"headers": [("ce_id", b"\xff")]}, "envelope.header"),
+        ({"headers": []}, "envelope.specversion"),
+    ],
+)
+async def test_a_record_that_cannot_be_read_is_kept_with_its_reason(changes: dict[str, Any], reason: str) -> None:
+    world, unreadable = World(), record(7)
+    for name, value in changes.items():
+        setattr(unreadable, name, value)
+    await take_in(world.bridge, unreadable)
+    assert (world.kept.rows, world.broker.sent) == ([(7, reason)], [])
+
+
+async def test_a_foreign_source_is_kept_and_not_answered_in_the_others_name() -> None:
+    world = World()
+    await take_in(world.bridge, record(1, source="/clinics/south"))
+    assert (world.kept.rows, world.broker.sent) == ([(1, "foreign_source")], [])
+
+
+async def test_a_reused_id_is_kept_and_leaves_the_first_events_receipt() -> None:
+    world = World()
+    await take_in(world.bridge, record(1, id_="x"))
+    await take_in(world.bridge, record(2, assessed(baseline_pain=9.0), id_="x"))
+    assert world.kept.rows == [(2, "id_reused")]
+    assert world.rejected() == []
+    assert world.receipts.rows["/clinics/north", "x"].status == "accepted"
+
+
+async def test_a_record_that_is_delivered_twice_is_produced_twice_and_no_more() -> None:
+    world = World()
+    for _ in range(2):
+        await take_in(world.bridge, record(1))
+    assert [envelope.id for _, envelope in world.broker.sent] == ["a1", "a1"]
+    assert world.kept.rows == []
+
+
+async def test_one_record_closes_a_day_for_all_open_cases_of_its_clinic() -> None:
+    world = World(receipts=MemoryReceipts(open={"north": [UUID(int=1), UUID(int=2)]}))
+    await take_in(world.bridge, record(3, DayClosed(through=TODAY), subject=ALL_CASES))
+    assert [envelope.subject for _, envelope in world.broker.sent] == [UUID(int=1), UUID(int=2)]
+
+
+@pytest.mark.parametrize("value", [None, b'{"assessed_on":"never"}'])
+async def test_an_outage_is_waited_for_and_never_skipped(monkeypatch: pytest.MonkeyPatch, value: bytes | None) -> None:
+    waited: list[float] = []
+
+    async def no_sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(bridge_module.asyncio, "sleep", no_sleep)
+    world = World(broker=MemoryBroker(failures=9))
+    await take_in(world.bridge, record(1, value=value))
+    assert len(world.broker.sent) == 1
+    assert world.kept.rows == []
+    assert len(waited) == 9
+    assert waited[0] < waited[3] < 8, "backs off, but not for ever"
+    assert max(waited) <= bridge_module.SLOWEST_RETRY_S * 1.2
+
+
+async def test_a_defect_of_ours_in_one_record_does_not_hold_back_the_others() -> None:
+    class Broken(MemoryReceipts):
+        async def claim(self, claims: Sequence[Any]) -> Any:
+            raise ZeroDivisionError
+
+    world = World(receipts=Broken())
+    await take_in(world.bridge, record(1))
+    assert world.kept.rows == [(1, "defect.ZeroDivisionError")]
+
+
+@pytest.mark.parametrize(
+    ("topic", "clinic"),
+    [
+        ("clinic.north.events.v1", "north"),
+        ("clinic.north-2.events.v1", "north-2"),
+        ("clinic.events.v1", None),
+        ("clinic.rejections.v1", None),
+        ("intake.events.v1", None),
+        ("clinic.north.events.v2", None),
+    ],
+)
+def test_a_clinics_own_topic_is_known_by_its_name(topic: str, clinic: str | None) -> None:
+    found = OWN_TOPICS.match(topic)
+    assert (found and found[1]) == clinic
+
+
+async def test_a_record_that_the_client_cannot_decode_is_kept_by_its_place_and_passed_over() -> None:
+    bad, good = TopicPartition(TOPIC, 0), TopicPartition("clinic.south.events.v1", 0)
+    at = {bad: 5, good: 0}
+
+    class Consumer:
+        """Fails on offset 5 of one topic, as aiokafka does for a header's name that is not UTF-8."""
+
+        async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, Any]:
+            asked = partitions or (bad, good)
+            if bad in asked and at[bad] == 5:
+                raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+            return {partition: [record(at[partition])] for partition in asked}
+
+        def assignment(self) -> set[TopicPartition]:
+            return {bad, good}
+
+        async def position(self, partition: TopicPartition) -> int:
+            return at[partition]
+
+        def seek(self, partition: TopicPartition, offset: int) -> None:
+            at[partition] = offset
+
+    world, consumer = World(), Consumer()
+    first = [partition async for partition, _ in fetched(consumer, world.bridge)]
+    second = {partition async for partition, _ in fetched(consumer, world.bridge)}
+    assert (first, second) == ([good], {bad, good})
+    assert world.kept.rows == [(5, "kafka.undecodable")]
+    assert at[bad] == 6

@@ -1,0 +1,438 @@
+"""Intake's handlers: given(events).when(event).then(outcome)."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.intake.assessment import REQUIRED
+from services.intake.consent import MAX_GRANTS
+from services.intake.effects import CaseloadRow, ReceiptRejected
+from services.intake.state import Assessed, Closed, Declined, Opened, Pending, State
+from tests.services.intake.cases import (
+    CASE,
+    HANDLERS,
+    NOON,
+    TODAY,
+    after,
+    assessed,
+    capacity,
+    decide,
+    kinds,
+    referral,
+    said,
+    when,
+)
+from workhardening_contracts.clinic import (
+    CaseErased,
+    CaseWithdrawn,
+    ConsentRecorded,
+    ConsentRevoked,
+    Injury,
+    Referral,
+    ReferralCorrected,
+    ReferralReceived,
+)
+from workhardening_contracts.envelope import Event
+from workhardening_contracts.intake import AssessmentCompleted, CaseOpened, ConsentChanged, InformationNeeded
+from workhardening_contracts.progress import CaseClosed
+from workhardening_contracts.readiness import EventRejected
+
+
+def received(asked: Referral | None = None, id_: str = "r1") -> Event[Any]:
+    return said(ReferralReceived(referral=asked or referral()), id_)
+
+
+def corrected(asked: Referral, id_: str = "r2", supersedes: str = "r1") -> Event[Any]:
+    return said(ReferralCorrected(referral=asked, supersedes=supersedes), id_, NOON + timedelta(days=3))
+
+
+def recorded(id_: str = "a1", **changes: Any) -> Event[Any]:
+    return said(assessed(**changes), id_)
+
+
+def only(*names: str, id_: str = "a1", **more: Any) -> Event[Any]:
+    return recorded(id_, **({name: None for name in REQUIRED if name not in names} | more))
+
+
+def granted(*scopes: str, id_: str = "c1", employer: str = "acme") -> Event[Any]:
+    return said(
+        ConsentRecorded(employer=employer, scopes=scopes, basis="worker_consent", valid_from=TODAY, valid_through=None),
+        id_,
+    )
+
+
+def withdrawn(id_: str = "w1") -> Event[Any]:
+    return said(CaseWithdrawn(withdrawn_on=TODAY, reason_code="worker_choice"), id_)
+
+
+def closed(id_: str = "p1") -> Event[Any]:
+    data = CaseClosed(clinic="north", closed_on=TODAY, outcome="ready", reason_code="signed", weeks_judged=8)
+    return said(data, id_, source="/services/progress")
+
+
+def refused(topic: str = "clinic.events.v1") -> EventRejected:
+    return EventRejected(
+        judge="progress",
+        rejected_type="org.workhardening.clinic.session.recorded.v1",
+        rejected_source="/clinics/north",
+        rejected_id="s1",
+        topic=topic,
+        partition=0,
+        offset=7,
+        code="session_exists",
+        field=None,
+        detail="there is one",
+        mend="send SessionCorrected",
+    )
+
+
+def state(*events: Event[Any]) -> State:
+    case, _ = when(*events)
+    assert case.state is not None
+    return case.state
+
+
+# Referrals
+
+
+def test_an_eligible_referral_opens_the_case_and_enters_the_caseload() -> None:
+    outcome = decide(None, received())
+    assert isinstance(outcome.state, Opened)
+    (opened,) = outcome.emit
+    assert isinstance(opened, CaseOpened)
+    assert (opened.clinic, opened.worker_ref, opened.employer, opened.opened_on) == ("north", "w-1", "acme", TODAY)
+    assert opened.eligibility.reasons == ("all_met",)
+    assert outcome.effects == [CaseloadRow(CASE, "north", open=True)]
+
+
+def test_a_referral_that_lacks_answers_asks_for_exactly_these() -> None:
+    outcome = decide(None, received(referral(job=None, medical_clearance="unknown")))
+    assert isinstance(outcome.state, Pending)
+    (asked,) = outcome.emit
+    assert isinstance(asked, InformationNeeded)
+    assert asked.missing == ("job_demand_profile", "medical_clearance")
+    assert not outcome.effects
+
+
+def test_a_referral_that_is_barred_is_declined_and_not_in_the_caseload() -> None:
+    outcome = decide(None, received(referral(treatment_consent="no")))
+    assert isinstance(outcome.state, Declined)
+    assert kinds(outcome) == ["CaseDeclined"]
+    assert not outcome.effects
+
+
+@pytest.mark.parametrize("first", [referral(medical_clearance="unknown"), referral(medical_clearance="no")])
+@pytest.mark.parametrize("later", [received(id_="r2"), corrected(referral())])
+def test_a_later_referral_or_a_correction_decides_again(first: Referral, later: Event[Any]) -> None:
+    outcome = decide(state(received(first)), later)
+    assert isinstance(outcome.state, Opened)
+    assert kinds(outcome) == ["CaseOpened"]
+
+
+def test_a_second_referral_of_an_open_case_is_refused() -> None:
+    outcome = decide(state(received()), received(id_="r2"))
+    assert outcome.reject is not None
+    assert outcome.reject.code == "case_exists"
+
+
+def test_a_correction_that_changes_nothing_we_said_says_nothing() -> None:
+    outcome = decide(state(received()), corrected(referral(injury=Injury(occurred_on=TODAY, body_part="knee"))))
+    assert (kinds(outcome), list(outcome.effects)) == ([], [])
+
+
+def test_a_correction_of_the_employer_says_the_opening_anew_with_its_first_date() -> None:
+    outcome = decide(state(received()), corrected(referral(employer="zeta")))
+    (opened,) = outcome.emit
+    assert isinstance(opened, CaseOpened)
+    assert (opened.employer, opened.opened_on) == ("zeta", TODAY)
+    assert not outcome.effects, "it is in the caseload already"
+
+
+def test_the_same_information_is_asked_for_once() -> None:
+    lacking = referral(medical_clearance="unknown")
+    outcome = decide(state(received(lacking)), corrected(lacking))
+    assert kinds(outcome) == []
+    more = decide(state(received(lacking)), corrected(referral(medical_clearance="unknown", job=None)))
+    assert kinds(more) == ["InformationNeeded"]
+
+
+def test_a_correction_that_bars_an_open_case_declines_it_but_leaves_it_to_be_withdrawn() -> None:
+    before = state(received(), recorded())
+    outcome = decide(before, corrected(referral(medical_clearance="no")))
+    assert isinstance(outcome.state, Declined)
+    assert kinds(outcome) == ["CaseDeclined"]
+    assert not outcome.effects, "others still run it, so its days are still closed"
+    assert decide(outcome.state, withdrawn()).effects == (CaseloadRow(CASE, "north", open=False),)
+    assert decide(outcome.state, received(id_="r9")).reject is not None
+
+
+def test_a_correction_must_name_a_referral_of_this_case() -> None:
+    opened = state(received())
+    assert decide(opened, corrected(referral(), supersedes="r1")).reject is None
+    unknown = decide(opened, corrected(referral(), supersedes="r7"))
+    assert unknown.reject is not None
+    assert unknown.reject.code == "supersedes_unknown"
+
+
+def test_a_second_correction_may_still_name_the_first_referral() -> None:
+    twice = state(received(), corrected(referral(employer="zeta")))
+    assert decide(twice, corrected(referral(), id_="r3", supersedes="r1")).reject is None
+    assert decide(twice, corrected(referral(), id_="r3", supersedes="r2")).reject is None
+
+
+def test_a_new_demand_profile_completes_the_assessment_anew() -> None:
+    before = state(received(), recorded())
+    longer = referral(tolerance_hours_per_day=4.0)
+    outcome = decide(before, corrected(longer))
+    assert kinds(outcome) == ["AssessmentCompleted"]
+
+
+# Assessment
+
+
+def test_a_whole_assessment_of_an_accepted_case_completes_it() -> None:
+    outcome = decide(state(received()), recorded(phq9_item9=1))
+    assert isinstance(outcome.state, Assessed)
+    (completed,) = outcome.emit
+    assert isinstance(completed, AssessmentCompleted)
+    assert completed.baseline == (capacity(10.0),)
+    assert completed.baseline_pain == 4.0
+    assert (completed.tolerance_hours_per_day, completed.tolerance_days_per_week) == (3.0, 4)
+    assert (completed.authorised_weeks, completed.authorised_hours_per_day) == (8, 6.0)
+    assert completed.alerts == ("phq9_item9",)
+
+
+def test_an_assessment_before_the_referral_waits_for_it() -> None:
+    assert decide(None, recorded()).wait
+    case, folded = when(recorded(), received())
+    assert isinstance(case.state, Assessed)
+    assert [each.result for each in folded] == ["waiting", "folded"]
+    assert [e.envelope.type.split(".")[-2] for e in folded[1].emitted] == ["opened", "completed"]
+
+
+def test_what_is_missing_of_the_assessment_is_told_when_it_changes() -> None:
+    opened = state(received())
+    first = decide(opened, only("history_flags", "posture"))
+    (asked,) = first.emit
+    assert isinstance(asked, InformationNeeded)
+    assert asked.missing == tuple(
+        f"assessment.{name}" for name in ("physical_examination", "mobility", "functional_tests", "baseline_pain")
+    )
+    assert kinds(decide(first.state, only("posture", id_="a2"))) == [], "nothing new is known of what is missing"
+    second = decide(first.state, only("mobility", id_="a2"))
+    assert kinds(second) == ["InformationNeeded"]
+
+
+def test_a_new_alert_is_told_though_the_same_is_missing() -> None:
+    first = decide(state(received()), only("posture"))
+    alarmed = decide(first.state, only("posture", id_="a2", red_flags=("chest_pain",)))
+    (asked,) = alarmed.emit
+    assert isinstance(asked, InformationNeeded)
+    assert asked.alerts == ("red_flag",)
+    assert kinds(decide(alarmed.state, only("posture", id_="a3"))) == []
+
+
+def test_parts_recorded_while_the_referral_is_open_complete_it_once_it_is_accepted() -> None:
+    pending = decide(state(received(referral(job=None))), recorded())
+    assert kinds(pending) == []
+    accepted = decide(pending.state, corrected(referral()))
+    assert isinstance(accepted.state, Assessed)
+    assert kinds(accepted) == ["CaseOpened", "AssessmentCompleted"]
+
+
+def test_an_assessment_of_a_declined_case_is_kept_and_nothing_is_said() -> None:
+    declined = decide(state(received(referral(medical_clearance="no"))), recorded())
+    assert isinstance(declined.state, Declined)
+    assert kinds(declined) == []
+    assert kinds(decide(declined.state, corrected(referral()))) == ["CaseOpened", "AssessmentCompleted"]
+
+
+def test_a_reassessment_completes_again_with_what_is_known_now() -> None:
+    before = state(received(), recorded(red_flags=("chest_pain",)))
+    later = TODAY + timedelta(days=28)
+    again = decide(before, only("functional_tests", assessed_on=later, functional_tests=(capacity(18.0, later),)))
+    (completed,) = again.emit
+    assert isinstance(completed, AssessmentCompleted)
+    assert completed.assessed_on == later
+    assert completed.baseline == (capacity(18.0, later),)
+    assert completed.baseline_pain == 4.0
+    assert completed.alerts == (), "examined anew, without a red flag"
+
+
+def test_a_correction_can_make_a_complete_assessment_incomplete() -> None:
+    before = state(received(), recorded())
+    outcome = decide(before, recorded("a2", posture=None, supersedes="a1"))
+    assert isinstance(outcome.state, Opened)
+    (asked,) = outcome.emit
+    assert isinstance(asked, InformationNeeded)
+    assert asked.missing == ("assessment.posture",)
+
+
+def test_an_assessment_that_supersedes_nothing_we_know_is_refused() -> None:
+    outcome = decide(state(received()), recorded(supersedes="a0"))
+    assert outcome.reject is not None
+    assert outcome.reject.code == "supersedes_unknown"
+
+
+def test_the_number_of_parts_in_force_is_bounded_and_a_correction_still_goes_through() -> None:
+    case, folded = when(received(), *(only("posture", id_=f"a{n}") for n in range(51)))
+    assert [each.result for each in folded[1:]] == ["folded"] * 50 + ["rejected"]
+    _, (mended,) = after(case, [recorded("a99", supersedes="a7")])
+    assert mended.result == "folded"
+
+
+# Consent, the end of a case, receipts
+
+
+def test_consent_is_told_as_it_stands_now() -> None:
+    opened = state(received())
+    first = decide(opened, granted("work_status", "attendance"))
+    second = decide(first.state, granted("work_status", id_="c2", employer="zeta"))
+    (changed,) = second.emit
+    assert isinstance(changed, ConsentChanged)
+    assert [(g.employer, g.scope) for g in changed.grants] == [
+        ("acme", "attendance"),
+        ("acme", "work_status"),
+        ("zeta", "work_status"),
+    ]
+
+
+def test_a_revocation_is_answered_even_when_nothing_was_granted() -> None:
+    revoked = said(ConsentRevoked(employer="acme", scopes=("work_status",)), "v1")
+    outcome = decide(state(received()), revoked)
+    assert outcome.emit == (ConsentChanged(clinic="north", grants=()),)
+
+
+def test_consent_can_still_be_revoked_on_a_closed_case() -> None:
+    done = state(received(), granted("work_status"), closed())
+    outcome = decide(done, said(ConsentRevoked(employer="acme", scopes=("work_status",)), "v1"))
+    assert isinstance(outcome.state, Closed)
+    assert outcome.emit == (ConsentChanged(clinic="north", grants=()),)
+
+
+def test_grants_are_bounded() -> None:
+    opened: State | None = state(received())
+    for number in range(MAX_GRANTS):
+        opened = decide(opened, granted("work_status", employer=f"e{number}")).state
+    over = decide(opened, granted("work_status", employer="one-more"))
+    assert over.reject is not None
+    assert over.reject.code == "too_many_grants"
+    assert decide(opened, granted("work_status", employer="e0")).reject is None
+
+
+@pytest.mark.parametrize("end", [withdrawn(), closed()])
+def test_a_case_that_ends_leaves_the_caseload(end: Event[Any]) -> None:
+    outcome = decide(state(received()), end)
+    assert isinstance(outcome.state, Closed)
+    assert outcome.effects == (CaseloadRow(CASE, "north", open=False),)
+    assert not outcome.emit
+
+
+def test_withdrawal_and_closing_end_in_the_same_state_in_either_order() -> None:
+    base = (received(), recorded(), granted("work_status"))
+    assert state(*base, withdrawn(), closed()) == state(*base, closed(), withdrawn())
+    for first, second in ((withdrawn(), closed()), (closed(), withdrawn())):
+        case, folded = when(*base, first, second)
+        assert [each.result for each in folded[3:]] == ["folded", "folded"]
+        assert not folded[4].effects
+        assert isinstance(case.state, Closed)
+
+
+@pytest.mark.parametrize("late", [received(id_="r9"), corrected(referral()), recorded("a9")])
+def test_a_closed_case_takes_no_referral_and_no_assessment(late: Event[Any]) -> None:
+    outcome = decide(state(received(), withdrawn()), late)
+    assert outcome.reject is not None
+    assert outcome.reject.code == "case_closed"
+
+
+def test_a_withdrawn_case_that_was_never_opened_was_in_no_caseload() -> None:
+    outcome = decide(state(received(referral(job=None))), withdrawn())
+    assert isinstance(outcome.state, Closed)
+    assert not outcome.effects
+
+
+@pytest.mark.parametrize("early", [corrected(referral()), recorded(), granted("work_status"), withdrawn(), closed()])
+def test_what_builds_on_a_referral_waits_for_it(early: Event[Any]) -> None:
+    assert decide(None, early).wait
+
+
+def test_an_erased_case_is_gone_and_refuses_what_comes_after() -> None:
+    erased = said(CaseErased(reason_code="worker_request"), "e1")
+    case, folded = when(received(), recorded(), erased, granted("work_status"))
+    assert case.state is None
+    assert case.erased
+    assert folded[2].effects == (CaseloadRow(CASE, "north", open=False),)
+    assert [each.result for each in folded[2:]] == ["folded", "rejected"]
+
+
+def test_what_waits_for_a_referral_is_erased_too() -> None:
+    case, _ = when(recorded(), said(CaseErased(reason_code="opened_in_error"), "e1"))
+    assert (case.erased, case.waiting) == (True, ())
+
+
+def test_a_rejection_marks_its_receipt_and_leaves_the_case_alone() -> None:
+    opened = state(received())
+    for before in (None, opened):
+        outcome = decide(before, said(refused(), "x1", source="/services/progress"))
+        assert outcome.state is before
+        (row,) = outcome.effects
+        assert isinstance(row, ReceiptRejected)
+        assert (row.source, row.id, row.code) == ("/clinics/north", "s1", "session_exists")
+
+
+def test_a_rejection_of_a_record_on_a_clinics_own_topic_marks_no_receipt() -> None:
+    outcome = decide(None, said(refused("clinic.north.events.v1"), "x1", source="/services/intake"))
+    assert not outcome.effects
+
+
+def test_another_clinics_event_for_the_case_is_refused() -> None:
+    foreign = said(assessed(), "a1", source="/clinics/south")
+    _, folded = when(received(), foreign)
+    assert folded[1].result == "rejected"
+
+
+def test_only_intakes_own_types_are_judged_here() -> None:
+    judged = {model.__name__ for model in HANDLERS.on if HANDLERS.judges(model.TYPE)}
+    assert judged == {model.__name__ for model in HANDLERS.on} - {"CaseClosed", "EventRejected"}
+
+
+def test_every_phase_survives_being_stored() -> None:
+    histories = [
+        [received()],
+        [received(referral(job=None)), only("posture")],
+        [received(referral(medical_clearance="no"))],
+        [received(), recorded(), granted("work_status")],
+        [received(), withdrawn()],
+    ]
+    phases: set[str] = set()
+    for events in histories:
+        before = state(*events)
+        assert HANDLERS.adapter.validate_json(HANDLERS.adapter.dump_json(before)) == before
+        phases.add(before.phase)
+    assert phases == {"opened", "pending", "declined", "assessed", "closed"}
+
+
+def test_the_state_holds_no_story_and_no_body_part() -> None:
+    injury = Injury(occurred_on=date(2026, 1, 5), body_part="CANARY-PART", story="CANARY-STORY")
+    kept = HANDLERS.adapter.dump_json(state(received(referral(injury=injury)), recorded()))
+    assert b"CANARY" not in kept
+
+
+@given(st.permutations([0, 1, 2, 3, 4]), st.integers(0, 5))
+@settings(derandomize=True, deadline=None)
+def test_the_clinics_events_end_alike_wherever_progress_speaks_in_between(order: list[int], place: int) -> None:
+    """Each topic keeps its own order; CaseClosed comes from another topic, at any point."""
+    clinic = [received(), only("posture"), granted("work_status"), recorded("a2"), withdrawn()]
+    interleaved = [*clinic[:place], closed(), *clinic[place:]]
+    case, _ = when(*interleaved)
+    assert isinstance(case.state, Closed)
+    assert [grant.employer for grant in case.state.grants] == ["acme"]
+    # Parts of the assessment may come in any order among themselves.
+    parts = [only(name, id_=f"o{n}") for n, name in enumerate(REQUIRED[:5])]
+    shuffled = [parts[index] for index in order]
+    assert isinstance(state(received(), *shuffled, only("baseline_pain", id_="o9")), Assessed)
