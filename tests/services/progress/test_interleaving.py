@@ -45,6 +45,7 @@ class Behaviour:
     corrected: str | None
     """The first session is corrected: `early` before the week closes, `late` after."""
     signs: str | None
+    """The week's readiness is signed so; `stale`: the one of the week before is, after this week was closed."""
     withdraws: bool
 
 
@@ -57,7 +58,7 @@ behaviours = st.builds(
     stop=st.sampled_from([False] * 9 + [True]),
     late=st.booleans(),
     corrected=st.sampled_from([None, None, "early", "late"]),
-    signs=st.sampled_from([None, None, "not_ready", "ready"]),
+    signs=st.sampled_from([None, None, "not_ready", "ready", "stale", "stale"]),
     withdraws=st.sampled_from([False] * 6 + [True]),
 )
 
@@ -111,9 +112,11 @@ def tell(weeks: Sequence[Behaviour]) -> tuple[World, list[Said]]:
             say((SessionCorrected(supersedes=first, session=corrected), week.ends_on))
         if on_time != sessions:
             say((SessionRecorded(session=sessions[-1]), week.ends_on))
-        if how.signs and there.readiness_of(week.number):
+        signed = week.number - 1 if how.signs == "stale" else week.number
+        if how.signs and there.readiness_of(signed):
             on = week.ends_on + timedelta(days=1)
-            say(Signs(week.number, signature(how.signs, on, reason="clinical_judgement"), on))
+            decision = "ready" if how.signs == "stale" else how.signs
+            say(Signs(signed, signature(decision, on, reason="clinical_judgement"), on))
     end = date(2026, 7, 5)
     say((DayClosed(through=end), end))
     say((FollowUpRecorded(month=1, as_of=end, reinjured="no", working="usual_job"), end))
