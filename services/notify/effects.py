@@ -47,6 +47,7 @@ async def write_deliveries(connection: Connection, rows: Sequence[DeliveryRow]) 
         [json.dumps(row.bases) for row in rows],
         [row.occurred_at for row in rows],
         [row.send_from for row in rows],
+        [row.traceparent for row in rows],
     )
 
 

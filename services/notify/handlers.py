@@ -214,6 +214,7 @@ def _mint(allowed: Disclosure, before: Told | None, event: Event[Any], nth: int)
         bases=allowed.bases,
         send_from=allowed.on,
         occurred_at=event.time,
+        traceparent=event.envelope.traceparent,
     )
     rows: list[object] = [row]
     # What a correction or a revocation replaces must not reach the employer after the clinic knew better.

@@ -80,7 +80,7 @@ async def mail(running: Running) -> None:
             if result == "sent":
                 await running.pool.execute(SQL["mark_sent"], row["id"])
             elif result == "failed" or row["attempts"] >= MAX_ATTEMPTS:
-                log.error("message was not sent", kind=row["kind"], event=row["event_id"], attempts=row["attempts"])
+                log.error("message was not sent", kind=row["kind"], cause=row["event_id"], attempts=row["attempts"])
                 await running.pool.execute(SQL["mark_mail_failed"], row["id"])
             else:
                 # A minute, doubled each time, at most six hours: about two days in all.

@@ -59,6 +59,8 @@ class DeliveryRow:
     send_from: date
     """Not before this day: the consent may begin later than the fact."""
     occurred_at: datetime
+    traceparent: str | None = None
+    """The trace of what caused it; it stays inside, an employer is not told it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,10 +110,11 @@ async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mappin
         return
     row = await _in_sequence(running.pool, row)
     started, began = datetime.now(UTC), time.monotonic()
-    if row["kind"] == "kafka":
-        result = await _publish(running, row)
-    else:
-        result = await post(session, row, local=running.settings.mode == "local")
+    with running.telemetry.delivering(f"deliver {row['kind']}", row["traceparent"], str(row["case_ref"])):
+        if row["kind"] == "kafka":
+            result = await _publish(running, row)
+        else:
+            result = await post(session, row, local=running.settings.mode == "local")
     await _record(running, row, result, started, round((time.monotonic() - began) * 1000))
 
 
@@ -203,7 +204,7 @@ async def _record(running: Running, row: Mapping[str, Any], result: Result, star
 def _report(employer: str, event_id: str, attempts: int, result: Result, *, gave_up: bool) -> None:
     said = {
         "employer": employer,
-        "event": event_id,
+        "update": event_id,
         "attempt": attempts,
         "status": result.status,
         "error": result.error,

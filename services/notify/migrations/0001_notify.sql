@@ -67,6 +67,7 @@ CREATE TABLE deliveries (
     scopes          text[] NOT NULL,
     bases           text[] NOT NULL,
     occurred_at     timestamptz NOT NULL,
+    traceparent     text,
     created_at      timestamptz NOT NULL DEFAULT now(),
     status          text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed', 'withheld')),
     reason          text,

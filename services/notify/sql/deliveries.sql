@@ -30,7 +30,7 @@ WITH busy AS (
     SET lease = $5::uuid, leased_until = now() + make_interval(secs => $6::float8), attempts = d.attempts + 1
     FROM due
     WHERE d.id = due.id
-    RETURNING d.id, d.employer, d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, d.attempts
+    RETURNING d.id, d.employer, d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, d.attempts, d.traceparent
 )
 SELECT claimed.*, e.kind, e.url, e.topic, e.ed25519_seed, e.hmac_secret, c.state, coalesce((
     SELECT max(sent.sequence) FROM deliveries sent

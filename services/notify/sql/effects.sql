@@ -18,12 +18,14 @@ ON CONFLICT (case_ref, event_id, kind) DO NOTHING
 -- name: insert_deliveries
 -- What employers are to be told, not before the day on which their consent begins. Scopes and bases come as JSON arrays,
 -- since arrays of arrays must be rectangular.
-INSERT INTO deliveries (employer, case_ref, event_id, sequence, body, scopes, bases, occurred_at, next_attempt_at)
+INSERT INTO deliveries (employer, case_ref, event_id, sequence, body, scopes, bases, occurred_at, traceparent, next_attempt_at)
 SELECT d.employer, d.case_ref, d.event_id, d.sequence, d.body,
        ARRAY(SELECT jsonb_array_elements_text(d.scopes)), ARRAY(SELECT jsonb_array_elements_text(d.bases)),
-       d.occurred_at, greatest(now(), d.send_from::timestamp AT TIME ZONE 'UTC')
-FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bytea[], $6::jsonb[], $7::jsonb[], $8::timestamptz[], $9::date[])
-    WITH ORDINALITY AS d (employer, case_ref, event_id, sequence, body, scopes, bases, occurred_at, send_from, place)
+       d.occurred_at, d.traceparent, greatest(now(), d.send_from::timestamp AT TIME ZONE 'UTC')
+FROM unnest(
+    $1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bytea[], $6::jsonb[], $7::jsonb[], $8::timestamptz[], $9::date[], $10::text[]
+) WITH ORDINALITY
+    AS d (employer, case_ref, event_id, sequence, body, scopes, bases, occurred_at, send_from, traceparent, place)
 ORDER BY d.place
 ON CONFLICT (employer, event_id) DO NOTHING
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -57,6 +58,11 @@ def event(data: D, id: str = "", *, clinic: str = CLINIC, cause: str | None = No
         ),
         data,
     )
+
+
+def of(each: Event[D], ref: UUID) -> Event[D]:
+    """The same event for another case."""
+    return Event(replace(each.envelope, subject=ref), each.data)
 
 
 def given(events: Iterable[Event[Any]]) -> tuple[Case[Heard | Known], list[object]]:

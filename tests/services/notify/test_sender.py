@@ -1,0 +1,264 @@
+"""Updates on their way to a real receiver: in order, once in the log, and not at all when that is not allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiohttp import web
+
+from runtime.db import Pool, open_pool
+from runtime.fold import Position
+from services.notify.employers import Endpoint, add_endpoint
+from services.notify.sender import deliver
+from tests.conftest import Database
+from tests.services.notify.cases import MONDAY, consent, event, grant, opened, plan, ready, revised, revoke
+from tests.services.notify.stored import fold, running
+from workhardening_contracts.clinic import CaseErased
+from workhardening_contracts.envelope import Envelope, read_structured
+from workhardening_contracts.readiness import ReadinessUpdated
+from workhardening_contracts.webhook import verify_v1, verify_v1a
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
+    yield opened_pool
+    await opened_pool.close()
+
+
+@dataclass
+class Receiver:
+    """An employer's system: verifies, keeps what it took, and answers as it is told to."""
+
+    employer: str
+    answers: list[int] = field(default_factory=list[int])
+    """Statuses of the first answers; 204 from then on."""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    endpoint: Endpoint | None = None
+    taken: list[ReadinessUpdated] = field(default_factory=list[ReadinessUpdated])
+    ids: list[str] = field(default_factory=list[str])
+    hold: asyncio.Event | None = None
+
+    async def receive(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        assert self.endpoint is not None
+        assert verify_v1a(body, request.headers, self.endpoint.public_key or "")
+        assert verify_v1(body, request.headers, self.endpoint.hmac_secret or "")
+        envelope = read_structured(body)
+        assert envelope.id == request.headers["webhook-id"]
+        self.ids.append(envelope.id)
+        if self.hold is not None:
+            await self.hold.wait()
+        status = self.answers.pop(0) if self.answers else 204
+        if status == 204:
+            self.taken.append(ReadinessUpdated.model_validate_json(envelope.data, extra="forbid"))
+        return web.Response(status=status, headers=self.headers)
+
+
+@asynccontextmanager
+async def receiving(pool: Pool, **more: Any) -> AsyncGenerator[Receiver]:
+    receiver = Receiver(f"e-{uuid4().hex[:8]}", **more)
+    app = web.Application()
+    app.router.add_post("/hook", receiver.receive)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    async with pool.acquire() as connection:
+        receiver.endpoint = await add_endpoint(
+            connection, receiver.employer, f"http://127.0.0.1:{port}/hook", False, local=True
+        )
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def sending(pool: Pool, publish: Any = None) -> AsyncGenerator[asyncio.Task[None]]:
+    task = asyncio.create_task(deliver(running(pool, publish)))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(true: Callable[[], Awaitable[Any]]) -> None:
+    """Poll until it holds; ten seconds is far more than any of it takes."""
+    async with asyncio.timeout(10):
+        while not await true():  # noqa: ASYNC110 - the database raises no event
+            await asyncio.sleep(0.02)
+
+
+def status_of(pool: Pool, ref: UUID, sequence: int, status: str) -> Callable[[], Awaitable[bool]]:
+    async def is_so() -> bool:
+        query = "SELECT status FROM deliveries WHERE case_ref = $1 AND sequence = $2"
+        return await pool.fetchval(query, ref, sequence) == status
+
+    return is_so
+
+
+async def test_updates_of_a_case_arrive_in_order_through_failures_and_are_logged_once(pool: Pool) -> None:
+    async with receiving(pool, answers=[500, 429, 302]) as receiver:
+        mine = grant(employer=receiver.employer)
+        ref = await fold(pool, [opened(), consent(mine), plan(), revised(2, 9), ready()])
+        async with sending(pool):
+            await until(status_of(pool, ref, 3, "delivered"))
+    assert [update.sequence for update in receiver.taken] == [1, 2, 3]
+    assert [update.previous_sequence for update in receiver.taken] == [0, 1, 2]
+    assert len(set(receiver.ids[:4])) == 1
+    attempts = await pool.fetch(
+        "SELECT number, status, outcome FROM delivery_attempts WHERE employer = $1 ORDER BY id", receiver.employer
+    )
+    assert [tuple(row) for row in attempts] == [
+        (1, 500, "retry"),
+        (2, 429, "retry"),
+        (3, 302, "retry"),
+        (4, 204, "delivered"),
+        (1, 204, "delivered"),
+        (1, 204, "delivered"),
+    ]
+    log = await pool.fetch("SELECT channel, scopes, sequence FROM disclosures WHERE case_ref = $1 ORDER BY id", ref)
+    assert [tuple(row) for row in log] == [("webhook", ["work_status"], number) for number in (1, 2, 3)]
+
+
+async def test_consent_that_ended_meanwhile_withholds_the_update(pool: Pool) -> None:
+    async with receiving(pool) as receiver:
+        ended = grant(employer=receiver.employer, start=MONDAY, end=MONDAY)
+        ref = await fold(pool, [opened(), consent(ended), plan()])
+        await pool.execute("UPDATE deliveries SET next_attempt_at = now() WHERE case_ref = $1", ref)
+        async with sending(pool):
+            await until(status_of(pool, ref, 1, "withheld"))
+    assert receiver.ids == []
+
+
+async def test_an_update_after_a_withheld_one_names_the_last_that_was_sent(pool: Pool) -> None:
+    async with receiving(pool) as receiver:
+        mine = grant(employer=receiver.employer)
+        ref = await fold(pool, [opened(), consent(mine), plan(), revoke(id="r1", employer=receiver.employer)])
+        await fold(pool, [consent(id="c2", cause="/clinics/north#r1"), consent(mine, id="c3")], ref)
+        async with sending(pool):
+            await until(status_of(pool, ref, 2, "delivered"))
+    assert [(update.sequence, update.previous_sequence) for update in receiver.taken] == [(2, 0)]
+
+
+async def test_an_endpoint_that_is_gone_is_disabled_and_its_line_is_kept(pool: Pool) -> None:
+    async with receiving(pool, answers=[410]) as receiver:
+        ref = await fold(pool, [opened(), consent(grant(employer=receiver.employer)), plan(), ready()])
+
+        async def disabled() -> bool:
+            return not await pool.fetchval("SELECT enabled FROM endpoints WHERE employer = $1", receiver.employer)
+
+        async with sending(pool):
+            await until(disabled)
+        assert (
+            await pool.fetchval("SELECT count(*) FROM deliveries WHERE case_ref = $1 AND status = 'pending'", ref) == 2
+        )
+        await pool.execute("UPDATE endpoints SET enabled = true WHERE employer = $1", receiver.employer)
+        async with sending(pool):
+            await until(status_of(pool, ref, 2, "delivered"))
+    assert [update.sequence for update in receiver.taken] == [1, 2]
+
+
+async def test_what_an_endpoint_refuses_for_good_fails_and_the_next_goes_on(pool: Pool) -> None:
+    async with receiving(pool, answers=[400]) as receiver:
+        ref = await fold(pool, [opened(), consent(grant(employer=receiver.employer)), plan(), ready()])
+        async with sending(pool):
+            await until(status_of(pool, ref, 2, "delivered"))
+    # The gap is visible to the employer, who may pull what it refused.
+    assert [(update.sequence, update.previous_sequence) for update in receiver.taken] == [(2, 1)]
+    assert await status_of(pool, ref, 1, "failed")()
+
+
+async def test_a_parked_case_sends_nothing_until_it_is_mended(pool: Pool) -> None:
+    async with receiving(pool) as parked, receiving(pool) as other:
+        ref = await fold(pool, [opened(), consent(grant(employer=parked.employer)), plan()])
+        await pool.execute("UPDATE cases SET parked = 1 WHERE case_ref = $1", ref)
+        free = await fold(pool, [opened(), consent(grant(employer=other.employer)), plan()])
+        async with sending(pool):
+            await until(status_of(pool, free, 1, "delivered"))
+            assert parked.ids == []
+            await pool.execute("UPDATE cases SET parked = 0 WHERE case_ref = $1", ref)
+            await until(status_of(pool, ref, 1, "delivered"))
+
+
+async def test_a_killed_senders_claim_comes_back_when_its_lease_ends(pool: Pool) -> None:
+    async with receiving(pool, hold=asyncio.Event()) as receiver:
+        ref = await fold(pool, [opened(), consent(grant(employer=receiver.employer)), plan()])
+
+        async def in_hand() -> bool:
+            return len(receiver.ids) == 1
+
+        async with sending(pool):
+            await until(in_hand)
+        assert receiver.hold is not None
+        receiver.hold.set()
+        assert await pool.fetchval("SELECT leased_until > now() FROM deliveries WHERE case_ref = $1", ref)
+        await pool.execute("UPDATE deliveries SET leased_until = now() WHERE case_ref = $1", ref)
+        async with sending(pool):
+            await until(status_of(pool, ref, 1, "delivered"))
+    assert receiver.ids[0] == receiver.ids[1]
+
+
+async def test_one_endpoint_that_hangs_does_not_hold_up_another_and_has_one_in_flight_per_case(pool: Pool) -> None:
+    async with receiving(pool, hold=asyncio.Event()) as slow, receiving(pool) as quick:
+        slow_ones = [
+            await fold(pool, [opened(), consent(grant(employer=slow.employer)), plan(), ready()]) for _ in range(12)
+        ]
+        quick_one = await fold(pool, [opened(), consent(grant(employer=quick.employer)), plan(), ready()])
+        async with sending(pool):
+            await until(status_of(pool, quick_one, 2, "delivered"))
+            assert slow.hold is not None
+            assert len(slow.ids) <= 8
+            assert len(set(slow.ids)) == len(slow.ids)
+            slow.hold.set()
+            for ref in slow_ones:
+                await until(status_of(pool, ref, 2, "delivered"))
+
+
+async def test_a_case_that_is_erased_in_flight_leaves_only_its_disclosure(pool: Pool) -> None:
+    async with receiving(pool, hold=asyncio.Event()) as receiver:
+        ref = await fold(pool, [opened(), consent(grant(employer=receiver.employer)), plan()])
+
+        async def in_hand() -> bool:
+            return len(receiver.ids) == 1
+
+        async def disclosed() -> bool:
+            return await pool.fetchval("SELECT count(*) FROM disclosures WHERE case_ref = $1", ref) == 1
+
+        async with sending(pool):
+            await until(in_hand)
+            await fold(pool, [event(CaseErased(reason_code="worker_request"), "erased")], ref)
+            assert receiver.hold is not None
+            receiver.hold.set()
+            await until(disclosed)
+    assert await pool.fetchval("SELECT count(*) FROM deliveries WHERE case_ref = $1", ref) == 0
+
+
+async def test_an_employer_with_a_topic_gets_the_same_event_there(pool: Pool) -> None:
+    employer = f"e-{uuid4().hex[:8]}"
+    published: list[tuple[str, Envelope]] = []
+
+    async def publish(topic: str, envelope: Envelope) -> Position:
+        published.append((topic, envelope))
+        return Position(topic, 0, 0)
+
+    async with pool.acquire() as connection:
+        await add_endpoint(connection, employer, None, True)
+    ref = await fold(pool, [opened(), consent(grant(employer=employer)), plan()])
+    async with sending(pool, publish):
+        await until(status_of(pool, ref, 1, "delivered"))
+    ((topic, envelope),) = published
+    assert topic == f"employer.{employer}.readiness.v1"
+    assert ReadinessUpdated.model_validate_json(envelope.data, extra="forbid").sequence == 1
+    assert await pool.fetchval("SELECT channel FROM disclosures WHERE case_ref = $1", ref) == "kafka"
