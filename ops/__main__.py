@@ -1,0 +1,67 @@
+"""`whp`: the command line of the Work Hardening Program."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from cyclopts import CycloptsError
+from pydantic import ValidationError
+
+from deploy.local.layout import StackError
+from ops.app import app, say
+from ops.target import CommandError
+from runtime.migrate import MigrationError
+
+# Importing a module of commands registers them.
+COMMANDS = ("running", "looking", "partners", "library")
+
+
+def main() -> None:
+    """Run the command. An error is one sentence with the mend, and an exit code that is not 0."""
+    for name in COMMANDS:
+        import_module(f"ops.{name}")
+    try:
+        result = app(sys.argv[1:], result_action="return_value", exit_on_error=False)
+        code = result if isinstance(result, int) else 0
+        sys.stdout.flush()
+    except CycloptsError:
+        code = 2  # it has said what is wrong with the command line
+    except KeyboardInterrupt:
+        say("stopped")
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        say(sentence)
+        code = 1
+    sys.exit(code)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to say of an error; None for a defect of ours, which shows its traceback."""
+    if isinstance(error, CommandError | StackError | MigrationError):
+        return str(error)
+    if isinstance(error, KafkaError):
+        return f"Kafka does not answer ({type(error).__name__}): is the stack up?"
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        return f"PostgreSQL refused ({type(error).__name__}): run `whp migrate`, or look at .local/logs/postgres.log"
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    if isinstance(error, UnicodeDecodeError):
+        return "the file is not UTF-8 text"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the network'}: {error.strerror or type(error).__name__}"
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The command line's tree, and how it prints."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+app = App(
+    name="whp",
+    help="The Work Hardening Program: run it, publish to it, look into it.",
+    version=metadata.version("work-hardening-program"),
+)
+parked = App(name="parked", help="Cases that failed for good and wait for a person.")
+dead_letters = App(name="dead-letters", help="Records that name no readable case.")
+outbox = App(name="outbox", help="Events that are decided and not published yet.")
+employers = App(name="employers", help="Employers' endpoints for work-status updates.")
+clinics = App(name="clinics", help="Clinics' mailboxes.")
+keys = App(name="keys", help="API keys of clinics, employers and roles.")
+topics = App(name="topics", help="Kafka topics, as declared in contracts/topics.")
+demands = App(name="demands", help="The job demand library.")
+contracts = App(name="contracts", help="The contract gate.")
+for group in (parked, dead_letters, outbox, employers, clinics, keys, topics, demands, contracts):
+    app.command(group)
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
+console = Console()
+errors = Console(stderr=True)
+
+
+def say(line: str) -> None:
+    """News for a person who waits; never part of the answer."""
+    errors.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def answer(value: Any) -> None:
+    """The answer itself, for a person or a program."""
+    console.print(value, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,228 @@
+"""Commands that look into the system: cases, parked cases, dead letters, the outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from ops import demo as demonstration
+from ops import story
+from ops.app import Json, answer, app, console, dead_letters, outbox, parked, say
+from ops.registered import handlers_of, service_of
+from ops.target import SERVICES, CommandError, as_json, connected, digest_key, in_schema, target
+from runtime.cases import SQL
+from runtime.db import Pool, open_pool
+from runtime.outbox import release_rows
+from runtime.parking import headers_from_json
+from runtime.retry import Retried, discard_first, retry_case
+
+
+@app.command
+def case(ref: UUID, *, trace: bool = False, json: Json = False) -> None:
+    """One case's story from all services: where it stands, what happened, what its employer was told.
+
+    Parameters
+    ----------
+    ref
+        The case reference.
+    trace
+        Print the whole trace, not only one clinic event's part.
+    """
+
+    async def tell() -> None:
+        to = target()
+        moments, where = await story.timeline(to, ref), await story.standings(to, ref)
+        if not where:
+            raise CommandError(f"no service knows case {ref}: check it, or look at `whp dead-letters list`")
+        if json:
+            answer(as_json(story.as_document(ref, moments, where, await story.told(to, ref))))
+            return
+        for standing in where:
+            phase = "erased" if standing.erased else standing.phase or "no state"
+            answer(
+                f"{standing.service:9} {phase}, version {standing.version},"
+                f" {standing.waiting} waiting, {standing.parked} parked"
+            )
+        await demonstration.print_story(to, ref, console, whole_trace=trace)
+
+    asyncio.run(tell())
+
+
+@parked.command(name="list")
+def parked_list(*, limit: int = 50, json: Json = False) -> None:
+    """Parked cases by service: how many records queue, since when, and why the first one failed."""
+
+    async def read() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for service in SERVICES:
+            async with connected(target().database, service) as connection:
+                for row in await connection.fetch(SQL["list_parked"], limit):
+                    rows.append({"service": service, **dict(row)})
+        return rows
+
+    found = asyncio.run(read())
+    if json:
+        answer(as_json(found))
+        return
+    for row in found:
+        answer(f"{row['service']:9} {row['case_ref']}  {row['records']} records since {row['since']}  {row['reason']}")
+    if not found:
+        answer("no case is parked")
+
+
+@parked.command(name="show")
+def parked_show(ref: UUID, *, json: Json = False) -> None:
+    """The records that a parked case queues, in the order in which they will be folded."""
+
+    async def read() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for service in SERVICES:
+            async with connected(target().database, service) as connection:
+                for row in await connection.fetch(SQL["parked_of_case"], ref):
+                    kept = ("id", "topic", "partition", "offset", "source", "event_id", "reason")
+                    rows.append({"service": service, **{name: row[name] for name in kept}})
+        return rows
+
+    found = asyncio.run(read())
+    if not found:
+        raise CommandError(f"case {ref} is parked nowhere: see `whp parked list`")
+    for row in found:
+        answer(
+            as_json(row)
+            if json
+            else f"{row['service']:9} {row['topic']} {row['partition']}/{row['offset']}"
+            f"  {row['source']} {row['event_id']}  {row['reason']}"
+        )
+
+
+@parked.command(name="retry")
+def parked_retry(ref: UUID, *, service: str | None = None) -> int:
+    """Fold a parked case's records in order, to the end or the first that fails again.
+
+    Parameters
+    ----------
+    service
+        Only in this service; by default in every one that has parked the case.
+    """
+    left = 0
+    for name in _named(service):
+        result = asyncio.run(_retry(name, ref))
+        if result.folded or result.left:
+            answer(
+                f"{name}: {result.folded} folded, {result.left} left"
+                + (f", the first fails with {result.reason}" if result.reason else "")
+            )
+        left += result.left
+    return 1 if left else 0
+
+
+async def _retry(name: str, ref: UUID) -> Retried:
+    async with _pool(name) as pool:
+        return await retry_case(pool, ref, handlers_of(name), service_of(name).writers, digest_key())
+
+
+@parked.command(name="discard")
+def parked_discard(ref: UUID, *, service: str, reason: str) -> None:
+    """Give up the first of a case's parked records; who and why are kept, then `retry` folds the rest.
+
+    Parameters
+    ----------
+    reason
+        Why, for the audit. Nothing of a patient belongs here.
+    """
+    (name,) = _named(service)
+    told = f"{reason} (by {os.environ.get('USER', 'unknown')})"
+    if not asyncio.run(_discard(name, ref, told)):
+        raise CommandError(f"case {ref} is not parked in {name}: see `whp parked list`")
+    answer(f"{name}: the first record of {ref} is discarded")
+
+
+async def _discard(name: str, ref: UUID, reason: str) -> bool:
+    async with _pool(name) as pool:
+        return await discard_first(pool, ref, handlers_of(name), reason)
+
+
+@asynccontextmanager
+async def _pool(service: str) -> AsyncGenerator[Pool]:
+    pool = await open_pool(in_schema(target().database, service), "whp", size=2)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+def _named(service: str | None) -> tuple[str, ...]:
+    if service is None:
+        return SERVICES
+    if service not in SERVICES:
+        raise CommandError(f"there is no service {service}: one of {', '.join(SERVICES)}")
+    return (service,)
+
+
+@dead_letters.command(name="list")
+def dead_letters_list(*, limit: int = 50, json: Json = False) -> None:
+    """Records that could not be read and name no case, newest first."""
+
+    async def read() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for service in SERVICES:
+            async with connected(target().database, service) as connection:
+                for row in await connection.fetch(SQL["list_dead_letters"], limit):
+                    rows.append({"service": service, **dict(row)})
+        return rows
+
+    found = asyncio.run(read())
+    if json:
+        answer(as_json(found))
+        return
+    for row in found:
+        answer(f"{row['service']:9} {row['topic']} {row['partition']}/{row['offset']}  {row['reason']}")
+    if not found:
+        answer("no dead letters")
+
+
+@dead_letters.command(name="show")
+def dead_letters_show(topic: str, partition: int, offset: int, *, value: bool = False, json: Json = False) -> None:
+    """One dead letter: its place, reason and headers.
+
+    Parameters
+    ----------
+    value
+        Show the record's value too. It may hold patient data.
+    """
+
+    async def read() -> dict[str, Any] | None:
+        for service in SERVICES:
+            async with connected(target().database, service) as connection:
+                row = await connection.fetchrow(SQL["show_dead_letter"], topic, partition, offset)
+            if row is not None:
+                headers = headers_from_json(row["headers"])
+                document: dict[str, Any] = {"service": service, **dict(row), "headers": headers}
+                return document if value else {name: document[name] for name in document if name != "value"}
+        return None
+
+    found = asyncio.run(read())
+    if found is None:
+        raise CommandError("there is no such dead letter: see `whp dead-letters list`")
+    if json:
+        answer(as_json(found))
+        return
+    for name, entry in found.items():
+        answer(f"{name:12} {entry}")
+
+
+@outbox.command(name="release")
+def outbox_release(*, ref: UUID | None = None) -> None:
+    """Let the relays try held rows again, in order; of one case or of all."""
+    for service in SERVICES:
+
+        async def release(service: str = service) -> int:
+            async with connected(target().database, service) as connection:
+                return await release_rows(connection, ref)
+
+        count = asyncio.run(release())
+        say(f"{service}: {count} rows released")

@@ -1,0 +1,124 @@
+"""Commands about partners: publishing as a clinic, employers' endpoints, mailboxes, keys."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+from deploy.local.topics import provision_one, read_specs
+from ops.app import Json, answer, app, clinics, employers, keys
+from ops.keys import issue
+from ops.publish import publish_all, read_events
+from ops.target import ROOT, CommandError, as_json, connected, target
+from runtime.keys import Kind
+from services.notify.address import Refused
+from services.notify.clinics import set_mailbox
+from services.notify.employers import EndpointRefused, add_endpoint, list_endpoints
+from workhardening_contracts.registry import EMPLOYER_TOPIC
+
+
+@app.command
+def publish(file: str, *, clinic: str | None = None, json: Json = False) -> int:
+    """Send events through the front door, as a clinic's system would.
+
+    Parameters
+    ----------
+    file
+        A structured CloudEvent as JSON, or one per line; `-` reads standard input.
+    clinic
+        Whose key to use; by default the clinic that the event's source names. WHP_API_KEY goes before both.
+    """
+    answers = asyncio.run(publish_all(target(), read_events(file), clinic))
+    if json:
+        answer(as_json([asdict(given) for given in answers]))
+    else:
+        for given in answers:
+            answer(given.line())
+    return 0 if all(given.status == 202 for given in answers) else 1
+
+
+@employers.command(name="add")
+def employers_add(employer: str, *, url: str | None = None, kafka: bool = False, json: Json = False) -> None:
+    """Add an employer's endpoint: a webhook, or a Kafka topic of its own. Keys are shown once.
+
+    Parameters
+    ----------
+    url
+        Where to post updates; https, and on the local stack also http on this machine.
+    kafka
+        Publish to `employer.<id>.readiness.v1` instead.
+    """
+
+    async def add() -> dict[str, Any]:
+        to = target()
+        async with connected(to.database, "notify") as connection:
+            try:
+                endpoint = await add_endpoint(connection, employer, url, kafka, local=to.local)
+            except (EndpointRefused, Refused) as refused:
+                raise CommandError(str(refused)) from None
+        if kafka:
+            specs = {spec.name: spec for spec in read_specs(ROOT / "contracts" / "topics")}
+            await provision_one(to.kafka, specs[EMPLOYER_TOPIC], employer)
+        return {**asdict(endpoint), "api_key": await issue(to.database, "employer", employer)}
+
+    added = asyncio.run(add())
+    if json:
+        answer(as_json(added))
+        return
+    for name, value in added.items():
+        if value is not None:
+            answer(f"{name:12} {value}")
+
+
+@employers.command(name="list")
+def employers_list(*, json: Json = False) -> None:
+    """Employers' endpoints, without their secrets."""
+
+    async def read() -> list[dict[str, Any]]:
+        async with connected(target().database, "notify") as connection:
+            return [asdict(entry) for entry in await list_endpoints(connection)]
+
+    found = asyncio.run(read())
+    if json:
+        answer(as_json(found))
+        return
+    for entry in found:
+        state = "enabled" if entry["enabled"] else f"disabled ({entry['disabled_reason']})"
+        answer(f"{entry['employer']:20} {entry['kind']:8} {entry['target']}  {state}, {entry['pending']} pending")
+    if not found:
+        answer("no employer has an endpoint: add one with `whp employers add`")
+
+
+@clinics.command(name="mailbox")
+def clinics_mailbox(clinic: str, mailbox: str) -> None:
+    """Where messages for a clinic's workers and clinicians go; the clinic passes workers' on."""
+
+    async def register() -> None:
+        async with connected(target().database, "notify") as connection:
+            try:
+                await set_mailbox(connection, clinic, mailbox)
+            except ValueError as error:
+                raise CommandError(str(error)) from None
+
+    asyncio.run(register())
+    answer(f"messages of {clinic} go to its mailbox")
+
+
+@keys.command(name="issue")
+def keys_issue(
+    *, clinic: str | None = None, employer: str | None = None, role: str | None = None, json: Json = False
+) -> None:
+    """Issue a key, bound to one clinic, one employer or one role. It is shown once and cannot be read again."""
+    given: list[tuple[Kind, str]] = []
+    if clinic is not None:
+        given.append(("clinic", clinic))
+    if employer is not None:
+        given.append(("employer", employer))
+    if role is not None:
+        given.append(("role", role))
+    if len(given) != 1:
+        raise CommandError("say for whom: exactly one of --clinic, --employer or --role")
+    kind, name = given[0]
+    key = asyncio.run(issue(target().database, kind, name))
+    answer(as_json({"kind": kind, "name": name, "key": key}) if json else key)

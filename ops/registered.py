@@ -1,0 +1,35 @@
+"""The services as operations see them: their handlers, writers and topics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from pydantic import SecretStr
+
+from ops.target import SERVICES
+from runtime.fold import Handlers
+from runtime.service import Service
+from runtime.settings import Settings
+
+
+@cache
+def service_of(name: str) -> Service:
+    """A service's composition."""
+    service: Service = import_module(f"services.{name}.__main__").SERVICE
+    return service
+
+
+def handlers_of(name: str) -> Handlers[Any, Any]:
+    """A service's decisions with the default policy, or with the policy file that WHP_POLICY_FILE names."""
+    unused = "0" * 32
+    return service_of(name).handlers(
+        Settings(kafka_bootstrap="", database_url=SecretStr(""), digest_key=SecretStr(unused))
+    )
+
+
+def handled_types() -> Mapping[str, frozenset[str]]:
+    """Service -> the event types that it folds."""
+    return {name: frozenset(handlers_of(name).by_type) for name in SERVICES}

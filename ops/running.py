@@ -1,0 +1,94 @@
+"""Commands that run the system: up, down, demo, migrate, topics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local import stack
+from deploy.local.topics import provision_topics
+from ops import demo as demonstration
+from ops.app import answer, app, console, say, topics
+from ops.target import ROOT, SERVICES, CommandError, target
+from runtime.migrate import apply_access, apply_service
+
+
+@app.command
+def up(*, services: bool = True) -> None:
+    """Start Kafka, PostgreSQL, the trace viewer and the four services; what runs already is used as it is."""
+    started = stack.up(ROOT, services=services, say=say)
+    answer(f"front door      {started.front_door}")
+    answer(f"employer door   {started.employer_door}")
+    answer(f"kafka           {started.kafka}")
+    answer(f"traces          {started.zipkin or 'not available'}")
+    answer("addresses, process ids and demo keys are in .local/stack.json")
+
+
+@app.command
+def down() -> None:
+    """Stop everything that `whp up` started; the data stays."""
+    stack.down(ROOT, say=say)
+
+
+@app.command
+def demo(*, cases: int = 60, seed: int = 1, report: Path | None = None) -> int:
+    """Watch a simulated cohort go from referral to work-status updates, and reconcile every event.
+
+    Starts the stack if none runs, and then stops it again. Exits with 1 when anything was lost, doubled or reordered.
+
+    Parameters
+    ----------
+    cases
+        How many workers to simulate.
+    seed
+        The same seed gives the same workers, jobs and untidy input.
+    report
+        Write the figures as JSON to this file.
+    """
+    if cases < 1:
+        raise CommandError("give at least one case: --cases 60")
+    if report is not None and not report.absolute().parent.is_dir():
+        raise CommandError(f"the folder of {report} does not exist: make it first")
+    with _stack_for_demo() as running:
+        finished = asyncio.run(demonstration.run_cohort(running, cases, seed, console))
+        asyncio.run(demonstration.show(finished, console))
+        if report is not None:
+            demonstration.write_report(asyncio.run(demonstration.report(finished)), report)
+            say(f"report written to {report}")
+    return 0 if finished.good else 1
+
+
+@contextmanager
+def _stack_for_demo() -> Generator[stack.Stack]:
+    before = stack.read(ROOT)
+    mine = before is None or not before.pids
+    running = stack.up(ROOT, say=say)
+    try:
+        yield running
+    finally:
+        if mine:
+            stack.down(ROOT, say=say)
+
+
+@app.command
+def migrate() -> None:
+    """Bring every service's tables up to date, by the owner role."""
+
+    async def run() -> list[str]:
+        to = target()
+        done: list[str] = []
+        for service in SERVICES:
+            done += [f"{service}: {name}" for name in await apply_service(to.database, service, service)]
+        return done + [f"access: {name}" for name in await apply_access(to.database)]
+
+    for line in asyncio.run(run()) or ["nothing to do"]:
+        answer(line)
+
+
+@topics.command(name="apply")
+def topics_apply() -> None:
+    """Create the topics that are missing and bring their retention to what is declared; nothing is deleted."""
+    for line in asyncio.run(provision_topics(target().kafka, ROOT / "contracts" / "topics")) or ["nothing to do"]:
+        answer(line)

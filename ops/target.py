@@ -1,0 +1,124 @@
+"""Which system a command speaks to: the local stack of this checkout, or the one that the environment names."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+from deploy.local import stack as local
+from deploy.local.layout import layout_of
+from runtime.db import Connection
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVICES = ("intake", "planning", "progress", "notify")
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked; the sentence says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The addresses of a running system."""
+
+    kafka: str
+    database: str
+    """An administrator's URL: operations read every service's schema, which no service may."""
+    front_door: str
+    employer_door: str
+    zipkin: str | None
+    clinics: dict[str, str]
+    employers: dict[str, str]
+    local: bool
+
+    def as_stack(self) -> dict[str, Any]:
+        """The same as partners' software reads it from stack.json."""
+        return {
+            "kafka": self.kafka,
+            "front_door": self.front_door,
+            "employer_door": self.employer_door,
+            "keys": {"clinics": self.clinics, "employers": self.employers},
+        }
+
+
+def target() -> Target:
+    """The running system. Raises CommandError when there is none."""
+    if "WHP_KAFKA_BOOTSTRAP" in os.environ and "WHP_ADMIN_DATABASE_URL" in os.environ:
+        return Target(
+            os.environ["WHP_KAFKA_BOOTSTRAP"],
+            os.environ["WHP_ADMIN_DATABASE_URL"],
+            os.environ.get("WHP_FRONT_DOOR", ""),
+            os.environ.get("WHP_EMPLOYER_DOOR", ""),
+            os.environ.get("WHP_ZIPKIN"),
+            {},
+            {},
+            local=False,
+        )
+    stack = local.read(ROOT)
+    if stack is None or not stack.pids:
+        raise CommandError(
+            "no stack runs here: start one with `whp up`, or set WHP_KAFKA_BOOTSTRAP and WHP_ADMIN_DATABASE_URL"
+        )
+    return target_of(stack)
+
+
+def target_of(stack: local.Stack) -> Target:
+    """The addresses of a local stack."""
+    keys = stack.keys.model_dump()
+    return Target(
+        stack.kafka,
+        stack.database,
+        stack.front_door,
+        stack.employer_door,
+        stack.zipkin,
+        {name: str(key) for name, key in keys["clinics"].items()},
+        {name: str(key) for name, key in keys["employers"].items()},
+        local=True,
+    )
+
+
+def in_schema(url: str, schema: str) -> str:
+    """The URL with the schema as its search path."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query=urlencode({"search_path": schema})))
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str, schema: str) -> AsyncGenerator[Connection]:
+    """A connection that reads and writes one service's schema. Raises CommandError when there is no database."""
+    try:
+        connection = await asyncpg.connect(in_schema(url, schema), timeout=10)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise CommandError(f"PostgreSQL does not answer ({type(error).__name__}): is the stack up?") from None
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=5)
+
+
+def as_json(value: Any) -> str:
+    """What a program reads: JSON with dates, ids and bytes as text."""
+    return json.dumps(value, indent=2, default=_text)
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def digest_key() -> bytes:
+    """The key of the event bodies' digests, from WHP_DIGEST_KEY or the local stack. Raises CommandError."""
+    given = os.environ.get("WHP_DIGEST_KEY")
+    if given is None:
+        file = layout_of(ROOT).secrets / "digest-key"
+        if not file.exists():
+            raise CommandError("the digest key is not known: set WHP_DIGEST_KEY to the services' own")
+        given = file.read_text(encoding="utf-8")
+    return bytes.fromhex(given.strip())
