@@ -18,6 +18,7 @@ SHIFT = "shift"
 
 _STANDARD_GRAVITY = 9.80665  # N per kg, exact by definition (CGPM 1901)
 _UNITS_PER_KG: dict[Unit, float] = {"kg": 1.0, "lb": 1 / KG_PER_LB, "N": _STANDARD_GRAVITY}
+_MOST = 100_000.0  # the largest amount that the contracts carry
 _CLOSE = 1e-9  # one part in 10^9, as quantities are compared: far below what any scale shows
 
 
@@ -25,7 +26,7 @@ def aim(demand: Demand, policy: Policy) -> float:
     """What the last week should ask for, in the demand's unit: the demand times the safety margin."""
     if demand.amount.unit == "score" or demand.kind == SHIFT:
         return demand.amount.amount
-    return demand.amount.amount * policy.safety_margin
+    return min(demand.amount.amount * policy.safety_margin, _MOST)
 
 
 def starting_point(demand: Demand, baseline: Iterable[Capacity], policy: Policy) -> tuple[float, bool]:

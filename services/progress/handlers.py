@@ -12,7 +12,8 @@ from runtime.fold import Handlers, Outcome, Refusal, Rejected, event_id
 from runtime.policy import Policies
 from services.progress import session_log, signature
 from services.progress.policy import Policy
-from services.progress.settle import Name, close, judging_is_due, settle
+from services.progress.refusals import REFUSALS
+from services.progress.settle import Name, alerted_since, judging_is_due, settle
 from services.progress.state import (
     AwaitingPlan,
     Closed,
@@ -39,51 +40,10 @@ from workhardening_contracts.contract import EventData
 from workhardening_contracts.envelope import Event
 from workhardening_contracts.intake import CaseOpened
 from workhardening_contracts.planning import PlanIssued, PlanRevised
-from workhardening_contracts.progress import CaseClosed, ReadinessRevoked, ReadyForWork
+from workhardening_contracts.progress import CaseClosed
 from workhardening_contracts.readiness import EventRejected
 
 Result = Outcome[Opened | InProgram | Closed]
-
-REFUSALS: dict[str, tuple[str, str, str | None]] = {
-    "case_closed": ("the program is over for this case", "open a new case for a new program", None),
-    "session_exists": (
-        "another session is recorded for this date",
-        "send SessionCorrected with the id of the recorded session in `supersedes`",
-        "/session/held_on",
-    ),
-    "session_unknown": (
-        "no session with this id was recorded in this case",
-        "name the id of the event that recorded the session",
-        "/supersedes",
-    ),
-    "session_superseded": (
-        "this session has been corrected already",
-        "name the id of the latest correction",
-        "/supersedes",
-    ),
-    "readiness_unknown": (
-        "readiness has not been assessed in this case",
-        "sign the latest ReadinessAssessed event",
-        "/readiness_event",
-    ),
-    "readiness_superseded": (
-        "this is not the latest readiness assessment, or a week that was closed since is being judged",
-        "sign the latest ReadinessAssessed event",
-        "/readiness_event",
-    ),
-    "readiness_expired": (
-        "the assessment has expired",
-        "test again: a capacity that was measured too long ago does not show what the worker can do now",
-        "/readiness_event",
-    ),
-    "reason_required": (
-        "the decision is another than recommended",
-        "give the reason in `reason_code`",
-        "/reason_code",
-    ),
-    "nothing_to_withdraw": ("no signed readiness stands in this case", "check the case reference", None),
-}
-"""Code -> (why, how to mend it, the field's path)."""
 
 
 def on_case_opened(state: State | None, event: Event[CaseOpened], policy: Policy) -> Result:
@@ -214,16 +174,32 @@ def on_readiness_signed(state: State | None, event: Event[ReadinessSigned], poli
         case Opened(withdrawn=None):
             return _refused(state, "readiness_unknown")
         case InProgram(withdrawn=None):
-            outdated = judging_is_due(state, state.closed_through)
+            alerted = alerted_since(state)
             refused = signature.objection(
-                state.readiness, event.data, event.time.date(), outdated=outdated, corrects=False
+                state.readiness,
+                event.data,
+                event.time.date(),
+                outdated=judging_is_due(state, state.closed_through),
+                corrects=False,
+                alerted=alerted,
             )
-            return _refused(state, refused) if refused else _signed(state, event)
+            if refused:
+                return _refused(state, refused)
+            signed, emitted = signature.sign(state, event.data, event.time.date(), _naming(event), alerted=alerted)
+            return Outcome(signed, emit=emitted)
         case Closed(signed=True):
             refused = signature.objection(
-                state.readiness, event.data, event.time.date(), outdated=False, corrects=state.ready_event is not None
+                state.readiness,
+                event.data,
+                event.time.date(),
+                outdated=False,
+                corrects=state.ready_event is not None,
+                alerted=state.alerted,
             )
-            return _refused(state, refused) if refused else _signed_again(state, event)
+            if refused:
+                return _refused(state, refused)
+            corrected, emitted = signature.sign_again(state, event.data, _naming(event))
+            return Outcome(corrected, emit=emitted)
         case Closed(outcome="not_ready"):
             return _refused(state, "readiness_expired")
         case _:
@@ -236,14 +212,9 @@ def on_readiness_withdrawn(state: State | None, event: Event[ReadinessWithdrawn]
         case None:
             return Outcome(None, wait=True)
         case Closed(ready_event=str(standing)):
-            revoked = ReadinessRevoked(
-                clinic=state.clinic,
-                supersedes=standing,
-                revoked_on=event.data.withdrawn_on,
-                role=event.data.role,
-                reason_code=event.data.reason_code,
-            )
-            return Outcome(_decided(state, "not_ready", None), emit=[revoked])
+            said = event.data
+            revoked, emitted = signature.revoke(state, standing, said.withdrawn_on, said.role, said.reason_code)
+            return Outcome(revoked, emit=emitted)
         case _:
             return _refused(state, "nothing_to_withdraw")
 
@@ -261,60 +232,6 @@ def on_follow_up_recorded(state: State | None, event: Event[FollowUpRecorded], p
 
 def on_case_erased(state: State | None, event: Event[CaseErased], policy: Policy) -> Result:
     return Outcome(None, erase=True)
-
-
-def _signed(state: InProgram, event: Event[ReadinessSigned]) -> Result:
-    """The signature of an open case. `not_ready` before the last week decides nothing: the program goes on."""
-    signed, assessed = event.data, state.readiness
-    assert assessed is not None
-    if signed.decision == "not_ready" and not assessed.final:
-        return Outcome(state)
-    on = event.time.date()
-    if signed.decision == "not_ready":
-        closed, closing = close(state, "not_ready", on, signed.reason_code or "signed_not_ready")
-        return Outcome(closed.model_copy(update={"signed": True}), emit=closing)
-    closed, closing = close(state, signed.decision, on, "signed")
-    decided = _decided(closed, signed.decision, event_id("progress", event, 0))
-    return Outcome(decided, emit=[_ready(decided, signed, None), *closing])
-
-
-def _signed_again(state: Closed, event: Event[ReadinessSigned]) -> Result:
-    """A correction: it replaces the decision that stands, or revokes it."""
-    signed = event.data
-    if signed.decision != "not_ready":
-        decided = _decided(state, signed.decision, event_id("progress", event, 0))
-        return Outcome(decided, emit=[_ready(decided, signed, state.ready_event)])
-    if state.ready_event is None:
-        return Outcome(state)
-    revoked = ReadinessRevoked(
-        clinic=state.clinic,
-        supersedes=state.ready_event,
-        revoked_on=signed.effective_from,
-        role=signed.role,
-        reason_code=signed.reason_code or "signed_not_ready",
-    )
-    return Outcome(_decided(state, "not_ready", None), emit=[revoked])
-
-
-def _ready(state: Closed, signed: ReadinessSigned, supersedes: str | None) -> ReadyForWork:
-    assert state.readiness is not None
-    assert signed.decision != "not_ready"
-    return ReadyForWork(
-        clinic=state.clinic,
-        readiness_event=signed.readiness_event,
-        decision=signed.decision,
-        restrictions=signed.restrictions,
-        effective_from=signed.effective_from,
-        effective_through=signed.effective_through,
-        role=signed.role,
-        contradicts=signature.contradicts(state.readiness, signed.decision),
-        reason_code=signed.reason_code,
-        supersedes=supersedes,
-    )
-
-
-def _decided(state: Closed, decision: signature.Decision, ready_event: str | None) -> Closed:
-    return state.model_copy(update={"outcome": decision, "signed": True, "ready_event": ready_event})
 
 
 def _in_hand(plan: PlanIssued | PlanRevised) -> PlanInHand:

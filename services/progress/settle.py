@@ -70,6 +70,11 @@ def judging_is_due(case: InProgram, closed_through: date | None) -> bool:
     )
 
 
+def alerted_since(case: InProgram) -> bool:
+    """Whether a safety alert was reported that no verdict, and so no readiness, has counted yet."""
+    return any(each.alerts and _is_news(each, case) for each in session_log.current(case.log))
+
+
 def close(case: InProgram, outcome: Outcome, on: date, reason_code: str) -> tuple[Closed, list[EventData]]:
     """The program ends with this outcome."""
     event = CaseClosed(
@@ -217,10 +222,13 @@ def _readiness(
 
 
 def _unmet(case: InProgram, standing: readiness.Standing) -> dict[str, list[tuple[int, float]]]:
-    """Each unmet critical demand's weeks so far, as shares of what is required."""
+    """Each unmet critical demand's weeks so far, as shares of what is required, at most twice it.
+
+    What is beyond that says nothing on when it is reached, and a demand of next to nothing would make it infinite.
+    """
     return {
         each.demand: [
-            (point.week, point.amount / each.required.amount)
+            (point.week, min(2.0, point.amount / each.required.amount))
             for point in case.trend
             if point.demand == each.demand and each.required.amount > 0
         ]
@@ -240,7 +248,8 @@ def _is_news(each: Entry, case: InProgram) -> bool:
     """Whether no verdict has counted this report yet, and no assessment has answered its alerts."""
     if case.cleared_through is not None and each.held_on <= case.cleared_through:
         return False
-    return case.judged_through is None or not session_log.known_by(each, case.judged_through)
+    judged = case.judged_through
+    return judged is None or each.held_on > judged or not session_log.known_by(each, judged)
 
 
 def _from(name: Name, first: int) -> Name:

@@ -1,4 +1,7 @@
-"""May this signature stand? A recommendation is signed as it is, or against it with a reason, while it is fresh."""
+"""May this signature stand, and what follows from it?
+
+A recommendation is signed as it is, or against it with a reason, while it is fresh. Signed again, it is corrected.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ from datetime import date
 from typing import Literal
 
 from services.progress.readiness import Readiness
-from services.progress.state import Assessed
+from services.progress.settle import Name, Step, close
+from services.progress.state import Assessed, Closed, InProgram
 from workhardening_contracts.clinic import ReadinessSigned
+from workhardening_contracts.contract import EventData
+from workhardening_contracts.progress import ReadinessRevoked, ReadyForWork
 
 Decision = Literal["ready", "ready_with_restrictions", "not_ready"]
 Objection = Literal["readiness_unknown", "readiness_superseded", "readiness_expired", "reason_required"]
@@ -21,19 +27,26 @@ RECOMMENDED: dict[Readiness, Decision] = {
 """What signing an assessment as it is means."""
 
 
-def contradicts(latest: Assessed, decision: Decision) -> bool:
-    """Whether a decision is another than recommended, in either direction."""
-    return decision != RECOMMENDED[latest.readiness]
+NO_REASON = "signed_not_ready"
+"""The reason code of an end that was signed as recommended, which needs no other reason."""
+
+
+def contradicts(latest: Assessed, decision: Decision, *, alerted: bool) -> bool:
+    """Whether a decision is another than recommended, in either direction.
+
+    `alerted`: a safety alert was reported since the assessment; with it the recommendation would be not ready.
+    """
+    return decision != ("not_ready" if alerted else RECOMMENDED[latest.readiness])
 
 
 def objection(
-    latest: Assessed | None, signed: ReadinessSigned, on: date, *, outdated: bool, corrects: bool
+    latest: Assessed | None, signed: ReadinessSigned, on: date, *, outdated: bool, corrects: bool, alerted: bool
 ) -> Objection | None:
     """Why the signature of the day `on` may not stand; None when it may.
 
     `outdated`: a week that was closed since is about to be judged, so another assessment is on its way.
     `corrects`: a signed readiness stands and this replaces it. That needs no fresh tests, since leaving the old
-    decision in force would be worse.
+    decision in force would be worse. `alerted`: as in `contradicts`.
     """
     if latest is None:
         return "readiness_unknown"
@@ -41,6 +54,54 @@ def objection(
         return "readiness_superseded"
     if on > latest.expires_on and not corrects:
         return "readiness_expired"
-    if signed.reason_code is None and contradicts(latest, signed.decision):
+    if signed.reason_code is None and contradicts(latest, signed.decision, alerted=alerted):
         return "reason_required"
     return None
+
+
+def sign(case: InProgram, signed: ReadinessSigned, on: date, name: Name, *, alerted: bool) -> Step:
+    """What the signature of an open case leads to. `not_ready` before the last week lets the program go on."""
+    assert case.readiness is not None
+    if signed.decision == "not_ready":
+        if not case.readiness.final:
+            return case, []
+        closed, closing = close(case, "not_ready", on, signed.reason_code or NO_REASON)
+        return closed.model_copy(update={"signed": True, "alerted": alerted}), closing
+    closed, closing = close(case, signed.decision, on, "signed")
+    closed = closed.model_copy(update={"signed": True, "alerted": alerted, "ready_event": name(0)})
+    return closed, [_ready(closed, signed, None), *closing]
+
+
+def sign_again(case: Closed, signed: ReadinessSigned, name: Name) -> tuple[Closed, list[EventData]]:
+    """A correction: it replaces the decision that stands, or revokes it."""
+    if signed.decision != "not_ready":
+        decided = case.model_copy(update={"outcome": signed.decision, "ready_event": name(0)})
+        return decided, [_ready(decided, signed, case.ready_event)]
+    if case.ready_event is None:
+        return case, []
+    return revoke(case, case.ready_event, signed.effective_from, signed.role, signed.reason_code or NO_REASON)
+
+
+def revoke(case: Closed, standing: str, on: date, role: str, reason_code: str) -> tuple[Closed, list[EventData]]:
+    """The signed readiness `standing` (the id of its ReadyForWork event) holds no longer."""
+    revoked = ReadinessRevoked(
+        clinic=case.clinic, supersedes=standing, revoked_on=on, role=role, reason_code=reason_code
+    )
+    return case.model_copy(update={"outcome": "not_ready", "ready_event": None}), [revoked]
+
+
+def _ready(case: Closed, signed: ReadinessSigned, supersedes: str | None) -> ReadyForWork:
+    assert case.readiness is not None
+    assert signed.decision != "not_ready"
+    return ReadyForWork(
+        clinic=case.clinic,
+        readiness_event=signed.readiness_event,
+        decision=signed.decision,
+        restrictions=signed.restrictions,
+        effective_from=signed.effective_from,
+        effective_through=signed.effective_through,
+        role=signed.role,
+        contradicts=contradicts(case.readiness, signed.decision, alerted=case.alerted),
+        reason_code=signed.reason_code,
+        supersedes=supersedes,
+    )

@@ -127,6 +127,8 @@ class Closed(Contract):
     readiness: Assessed | None = None
     signed: bool = False
     """A signature closed the case, so another one for the same assessment corrects it."""
+    alerted: bool = False
+    """A safety alert had been reported since the assessment when it was signed."""
     ready_event: str | None = None
     """The id of the ReadyForWork event that stands."""
     follow_ups: tuple[FollowUpRecorded, ...] = ()

@@ -77,11 +77,10 @@ def judge(
     there = [each for each in held if each.attended]
     excused = sum(each.attendance == "excused" for each in held)
     shown = capacities(there)
-    best = {demand_of(target).key: best_capacity(shown, demand_of(target)) for target in week.targets}
-    shares = [
-        None if (top := best[demand_of(target).key]) is None else ratio(top.amount, target.amount)
-        for target in deciding(week.targets)
-    ]
+    tops = [(target, best_capacity(shown, demand_of(target))) for target in week.targets]
+    counting = deciding(week.targets)
+    counted = [(target, top) for target, top in tops if target in counting]
+    shares = [None if top is None else ratio(top.amount, target.amount) for target, top in counted]
     known = [min(1.0, share) for share in shares if share is not None]
     attendance = min(1.0, len(there) / week.days)
     flares, unknown = _flares(there, baseline_pain, policy)
@@ -109,7 +108,7 @@ def judge(
         verdict = "hold"
 
     complied = len(there) >= policy.attendance * max(0, week.days - excused)
-    gained = any(_is_gain(target, best[demand_of(target).key], before, policy) for target in deciding(week.targets))
+    gained = any(_is_gain(target, top, before, policy) for target, top in counted)
     stalled = 0 if complied or gained else before.stalled + 1
     discontinue = verdict in ("hold", "regress") and stalled >= policy.stalled_weeks
 
@@ -126,7 +125,7 @@ def judge(
     return Judgement(
         verdict=verdict,
         reasons=(
-            *(_reason(target, best[demand_of(target).key], policy) for target in week.targets),
+            *(_reason(target, top, policy) for target, top in tops),
             *(Reason(code=code) for code, given in of_the_week.items() if given),
             *(() if week.targets else (Reason(code="no_targets"),)),
         ),
@@ -135,13 +134,13 @@ def judge(
         attendance=attendance,
         attained=tuple(
             top.model_copy(update={"amount": top.amount.in_unit(target.amount.unit)})
-            for target in week.targets
-            if (top := best[demand_of(target).key]) is not None
+            for target, top in tops
+            if top is not None
         ),
         best={
             demand_of(target).key: top.amount.in_unit(target.amount.unit).amount
-            for target in deciding(week.targets)
-            if (top := best[demand_of(target).key]) is not None
+            for target, top in counted
+            if top is not None
         },
         alerts=alerts,
         flared=flares > 0,

@@ -26,7 +26,7 @@ from tests.services.planning.cases import (
     verdict,
 )
 from workhardening_contracts.clinic import CaseErased
-from workhardening_contracts.demand import DemandProfile
+from workhardening_contracts.demand import Demand, DemandProfile
 from workhardening_contracts.planning import PlanIssued, PlanRevised
 from workhardening_contracts.progress import CaseClosed
 
@@ -324,3 +324,34 @@ def test_the_state_is_read_back_as_it_was_written() -> None:
     planning.when(assessment(on=date(2026, 3, 25), alerts=("red_flag",)))
     adapter = handlers(Policies(Policy())).adapter
     assert adapter.validate_json(adapter.dump_json(planning.state)) == planning.state
+
+
+odd_amounts = st.sampled_from([0.0, 5e-324, 1e-9, 1.0, 100_000.0])
+odd_demands = st.builds(
+    demand,
+    st.sampled_from(["lift", "shift", "confidence", "juggle"]),
+    odd_amounts,
+    st.sampled_from(["kg", "lb", "N", "min", "h", "score", "repetitions"]),
+    st.sampled_from(["seldom", "constant"]),
+    critical=st.booleans(),
+)
+
+
+@settings(derandomize=True, deadline=None)
+@given(
+    st.lists(odd_demands, min_size=1, max_size=4),
+    st.lists(odd_amounts, min_size=4, max_size=4),
+    st.floats(0.01, 16),
+    st.floats(0, 16),
+    st.lists(st.sampled_from(["advance", "hold", "regress"]), max_size=4),
+)
+def test_whatever_a_contract_allows_can_be_planned(
+    profile: list[Demand], measured: list[float], shift: float, tolerance: float, verdicts: list[str]
+) -> None:
+    job = DemandProfile(title="Job", basis="template", demands=tuple(profile), shift_hours=shift)
+    baseline = [capacity(each, amount) for each, amount in zip(job.demands, measured, strict=False)]
+    planning = Planning(Policy(safety_margin=1.1))
+    [plan] = planning.when(assessment(job, baseline, tolerance=tolerance))
+    for kind in verdicts:
+        [plan] = planning.when(verdict(kind, plan, baseline))
+    assert plan.weeks[-1].number == plan.total_weeks

@@ -179,9 +179,10 @@ def objects(
     id: str = "r",
     outdated: bool = False,
     corrects: bool = False,
+    alerted: bool = False,
 ) -> str | None:
     signed = signature(decision, on, reason=reason).model_copy(update={"readiness_event": id})
-    return objection(to or latest(), signed, on, outdated=outdated, corrects=corrects)
+    return objection(to or latest(), signed, on, outdated=outdated, corrects=corrects, alerted=alerted)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def objects(
 def test_each_readiness_recommends_one_decision_and_any_other_needs_a_reason(readiness: str, decision: str) -> None:
     for signed in ("ready", "ready_with_restrictions", "not_ready"):
         contradicted = signed != decision
-        assert contradicts(latest(readiness), signed) is contradicted  # pyright: ignore[reportArgumentType]
+        assert contradicts(latest(readiness), signed, alerted=False) is contradicted  # pyright: ignore[reportArgumentType]
         assert objects(signed, latest(readiness)) == ("reason_required" if contradicted else None)
         assert objects(signed, latest(readiness), reason="clinical_judgement") is None
 
@@ -211,4 +212,12 @@ def test_only_the_latest_assessment_may_be_signed_and_not_while_a_closed_week_is
     assert objects(id="older") == "readiness_superseded"
     assert objects(outdated=True) == "readiness_superseded"
     signed = signature("ready", date(2026, 5, 4))
-    assert objection(None, signed, date(2026, 5, 4), outdated=False, corrects=False) == "readiness_unknown"
+    assert (
+        objection(None, signed, date(2026, 5, 4), outdated=False, corrects=False, alerted=False) == "readiness_unknown"
+    )
+
+
+def test_a_safety_alert_since_the_assessment_makes_ready_need_a_reason_and_not_ready_need_none() -> None:
+    assert objects("ready", alerted=True) == "reason_required"
+    assert objects("ready", alerted=True, reason="clinical_judgement") is None
+    assert objects("not_ready", alerted=True) is None

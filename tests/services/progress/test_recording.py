@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.planning.state import Planned
+from services.progress.policy import Policy as ProgressPolicy
 from services.progress.session_log import as_of, capacities, compact, current, entry, is_late
 from services.progress.state import Closed, InProgram, Opened
-from tests.services.planning.cases import LIFT
+from tests.services.planning.cases import LIFT, assessment, demand
 from tests.services.progress.worker import OPENED, assessed, begun, live, opened, session, signature, trained
 from tests.services.progress.world import World
 from workhardening_contracts import registry
@@ -18,12 +20,15 @@ from workhardening_contracts.clinic import (
     CaseWithdrawn,
     DayClosed,
     FollowUpRecorded,
+    Performed,
     Session,
     SessionCorrected,
     SessionRecorded,
 )
 from workhardening_contracts.contract import EventData
+from workhardening_contracts.demand import DemandProfile
 from workhardening_contracts.planning import PlannedWeek
+from workhardening_contracts.quantity import Quantity, Unit
 
 MONDAY = date(2026, 3, 9)
 SUNDAY = MONDAY + timedelta(days=6)
@@ -233,3 +238,28 @@ def test_only_attended_sessions_show_a_capacity_and_each_on_its_day() -> None:
     assert {each.measured_on for each in shown} == {week.starts_on}
     assert {each.kind for each in shown} == {"lift", "stand", "shift", "confidence"}
     assert next(each.amount for each in shown if each.kind == "lift").unit == LIFT.amount.unit
+
+
+odd = st.sampled_from([0.0, 5e-324, 1.0, 100_000.0])
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(
+    st.lists(st.tuples(odd, st.sampled_from(["kg", "lb", "score"])), min_size=1, max_size=3),
+    st.lists(st.tuples(odd, st.sampled_from(["kg", "lb", "N"])), min_size=5, max_size=5),
+)
+def test_whatever_a_contract_allows_can_be_judged(
+    profile: list[tuple[float, Unit]], shown: list[tuple[float, Unit]]
+) -> None:
+    demands = tuple(demand("lift", amount, unit) for amount, unit in profile)
+    job = DemandProfile(title="Job", basis="template", demands=demands, shift_hours=8.0)
+    world = World(progress=ProgressPolicy(readiness_from_week=1))
+    live(world, (opened(), OPENED), (assessment(job, ()), date(2026, 3, 4)))
+    for amount, unit in shown:
+        if not isinstance(world.readers["planning"].case.state, Planned):
+            break
+        week = first_week(world)
+        done = Performed(kind="lift", frequency="constant", amount=Quantity(amount=amount, unit=unit))
+        held = session(week, 0, performed=(done,))
+        live(world, recorded(held), closes(week.ends_on))
+    assert "ReadinessAssessed" in world.kinds()

@@ -293,3 +293,13 @@ def test_the_state_stays_small_and_is_read_back_as_it_was_written() -> None:
     text = adapter.dump_json(world.state)
     assert adapter.validate_json(text) == world.state
     assert len(text) < 20_000
+
+
+def test_an_alert_that_is_reported_after_the_last_assessment_makes_a_ready_need_a_reason() -> None:
+    world = improver()
+    alarm = session(world.plan().weeks[0], 7, safety_stop=True)
+    live(world, (SessionRecorded(session=alarm), alarm.held_on))
+    sign(world, "ready", date(2026, 5, 5))
+    assert [refused.code for refused in world.rejections] == ["reason_required"]
+    sign(world, "ready", date(2026, 5, 5), reason="alarm_was_false")
+    assert world.data()[-2].contradicts

@@ -1,0 +1,44 @@
+"""Why progress refuses a clinic's event, and how to mend it. Codes are stable; clinics' systems act on them."""
+
+from __future__ import annotations
+
+REFUSALS: dict[str, tuple[str, str, str | None]] = {
+    "case_closed": ("the program is over for this case", "open a new case for a new program", None),
+    "session_exists": (
+        "another session is recorded for this date",
+        "send SessionCorrected with the id of the recorded session in `supersedes`",
+        "/session/held_on",
+    ),
+    "session_unknown": (
+        "no session with this id was recorded in this case",
+        "name the id of the event that recorded the session",
+        "/supersedes",
+    ),
+    "session_superseded": (
+        "this session has been corrected already",
+        "name the id of the latest correction",
+        "/supersedes",
+    ),
+    "readiness_unknown": (
+        "readiness has not been assessed in this case",
+        "sign the latest ReadinessAssessed event",
+        "/readiness_event",
+    ),
+    "readiness_superseded": (
+        "this is not the latest readiness assessment, or a week that was closed since is being judged",
+        "sign the latest ReadinessAssessed event",
+        "/readiness_event",
+    ),
+    "readiness_expired": (
+        "the assessment has expired",
+        "test again: a capacity that was measured too long ago does not show what the worker can do now",
+        "/readiness_event",
+    ),
+    "reason_required": (
+        "the decision is another than recommended",
+        "give the reason in `reason_code`",
+        "/reason_code",
+    ),
+    "nothing_to_withdraw": ("no signed readiness stands in this case", "check the case reference", None),
+}
+"""Code -> (why, how to mend it, the field's path)."""
