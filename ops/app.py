@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -26,7 +27,8 @@ for group in (parked, dead_letters, outbox, employers, clinics, keys, topics, de
     app.command(group)
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
-console = Console()
+# In a file or a pipe there is no width to fit; tables are made for a wide page.
+console = Console(width=None if sys.stdout.isatty() else 150)
 errors = Console(stderr=True)
 
 

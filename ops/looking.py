@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from ops import demo as demonstration
 from ops import story
 from ops.app import Json, answer, app, console, dead_letters, outbox, parked, say
 from ops.registered import handlers_of, service_of
+from ops.report import print_story
 from ops.target import SERVICES, CommandError, as_json, connected, digest_key, in_schema, target
 from runtime.cases import SQL
 from runtime.db import Pool, open_pool
@@ -47,7 +47,7 @@ def case(ref: UUID, *, trace: bool = False, json: Json = False) -> None:
                 f"{standing.service:9} {phase}, version {standing.version},"
                 f" {standing.waiting} waiting, {standing.parked} parked"
             )
-        await demonstration.print_story(to, ref, console, whole_trace=trace)
+        await print_story(to, ref, console, whole_trace=trace)
 
     asyncio.run(tell())
 

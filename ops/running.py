@@ -9,8 +9,9 @@ from pathlib import Path
 
 from deploy.local import stack
 from deploy.local.topics import provision_topics
-from ops import demo as demonstration
 from ops.app import answer, app, console, say, topics
+from ops.demo import run_cohort
+from ops.report import as_document, show, write_report
 from ops.target import ROOT, SERVICES, CommandError, target
 from runtime.migrate import apply_access, apply_service
 
@@ -52,10 +53,10 @@ def demo(*, cases: int = 60, seed: int = 1, report: Path | None = None) -> int:
     if report is not None and not report.absolute().parent.is_dir():
         raise CommandError(f"the folder of {report} does not exist: make it first")
     with _stack_for_demo() as running:
-        finished = asyncio.run(demonstration.run_cohort(running, cases, seed, console))
-        asyncio.run(demonstration.show(finished, console))
+        finished = asyncio.run(run_cohort(running, cases, seed, console))
+        asyncio.run(show(finished, console))
         if report is not None:
-            demonstration.write_report(asyncio.run(demonstration.report(finished)), report)
+            write_report(asyncio.run(as_document(finished)), report)
             say(f"report written to {report}")
     return 0 if finished.good else 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -58,6 +58,25 @@ async def timeline(target: Target, case: UUID) -> list[Moment]:
         Moment(row["time"], key[0], _short(row["type"]), _detail(row["body"]), _result(results[key]), key[1])
         for key, row in ordered
     ]
+
+
+def condensed(moments: list[Moment]) -> list[Moment]:
+    """The timeline with each run of ordinary sessions as one line."""
+    lines: list[Moment] = []
+    run: list[Moment] = []
+    for moment in [*moments, None]:
+        if moment is not None and moment.what == "session.recorded" and moment.result == "folded":
+            run.append(moment)
+            continue
+        if len(run) > 2:
+            told = f"{len(run)} sessions, {run[0].time:%d %b} to {run[-1].time:%d %b}; last: {run[-1].detail}"
+            lines.append(replace(run[-1], time=run[0].time, detail=told))
+        else:
+            lines += run
+        run = []
+        if moment is not None:
+            lines.append(moment)
+    return lines
 
 
 async def standings(target: Target, case: UUID) -> list[Standing]:
