@@ -96,8 +96,8 @@ async def run_bridge(running: Running) -> None:
         max_poll_interval_ms=600_000,
     )
     consumer.subscribe(pattern=OWN_TOPICS.pattern)
-    await consumer.start()
     try:
+        await consumer.start()
         while True:
             async for partition, records in fetched(consumer, bridge):
                 for record in records:
