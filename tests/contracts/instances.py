@@ -1,6 +1,7 @@
 """Strategies for JSON Schemas of the subset that pydantic emits, and for instances of such a schema."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
@@ -17,7 +18,8 @@ FORMATS = FormatChecker(["date"])
 
 def valid(instance: Any, schema: Mapping[str, Any]) -> bool:
     """What the reference implementation says, with formats checked."""
-    return Draft202012Validator(schema, format_checker=FORMATS).is_valid(instance)
+    validator: Any = Draft202012Validator(schema, format_checker=FORMATS)
+    return validator.is_valid(instance)
 
 
 def instances(schema: Any, document: Mapping[str, Any]) -> st.SearchStrategy[Any]:
@@ -48,10 +50,13 @@ def _string(schema: Any, _: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     if schema.get("format") == "date":
         return st.dates(date(2000, 1, 1), date(2099, 12, 31)).map(date.isoformat)
     if "pattern" in schema:
-        matching = st.from_regex(schema["pattern"], fullmatch=True)
-        return matching.map(lambda text: text[:longest]).filter(lambda text: valid(text, schema))
+        return _matching(schema["pattern"], longest).filter(lambda text: valid(text, schema))
     longest = min(longest, shortest + 10)
     return st.sampled_from(["a" * shortest, "a" * longest]) | st.text(min_size=shortest, max_size=longest)
+
+
+def _matching(pattern: str, longest: int) -> st.SearchStrategy[str]:
+    return st.from_regex(re.compile(pattern), fullmatch=True).map(lambda text: text[:longest])
 
 
 def _integer(schema: Any, _: Mapping[str, Any]) -> st.SearchStrategy[Any]:
@@ -96,91 +101,92 @@ def _object(schema: Any, document: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     )
 
 
-_TYPED = {
+def _boolean(_: Any, __: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    return st.booleans()
+
+
+def _null(_: Any, __: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    return st.none()
+
+
+_TYPED: dict[str, Callable[[Any, Mapping[str, Any]], st.SearchStrategy[Any]]] = {
     "string": _string,
     "integer": _integer,
     "number": _number,
     "array": _array,
     "object": _object,
-    "boolean": lambda schema, document: st.booleans(),
-    "null": lambda schema, document: st.none(),
+    "boolean": _boolean,
+    "null": _null,
 }
 
-_SMALL = st.integers(0, 4)
 
-
-def _bounds(lower: str, upper: str) -> st.SearchStrategy[Schema]:
+@st.composite
+def _bounds(draw: st.DrawFn, lower: str, upper: str) -> Schema:
     """Both, one or none of two bounds; the lower is never above the upper."""
-    return st.tuples(st.none() | _SMALL, st.none() | _SMALL).map(
-        lambda pair: {
-            name: value for name, value in zip((lower, upper), _ordered(*pair), strict=True) if value is not None
-        }
-    )
+    first, second = draw(st.none() | st.integers(0, 4)), draw(st.none() | st.integers(0, 4))
+    if first is not None and second is not None:
+        first, second = min(first, second), max(first, second)
+    return {name: value for name, value in ((lower, first), (upper, second)) if value is not None}
 
 
-def _ordered(low: int | None, high: int | None) -> tuple[int | None, int | None]:
-    return (low, high) if low is None or high is None else (min(low, high), max(low, high))
+@st.composite
+def _texts(draw: st.DrawFn) -> Schema:
+    narrowed = [{"pattern": r"^[a-c]+$"}, {"pattern": r"^[a-z]*$"}, {"format": "date"}]
+    return {"type": "string", **draw(_bounds("minLength", "maxLength") | st.sampled_from(narrowed))}
 
 
-_TEXTS = st.one_of(
-    _bounds("minLength", "maxLength").map(lambda bounds: {"type": "string", **bounds}),
-    st.sampled_from([r"^[a-c]+$", r"^[a-z]*$"]).map(lambda pattern: {"type": "string", "pattern": pattern}),
-    st.just({"type": "string", "format": "date"}),
-)
-_NUMBERS = st.builds(
-    lambda kind, bounds: {"type": kind, **bounds},
-    st.sampled_from(["number", "integer"]),
-    _bounds("minimum", "maximum") | _bounds("exclusiveMinimum", "maximum") | _bounds("minimum", "exclusiveMaximum"),
-)
-_FIXED = st.one_of(
-    st.lists(st.sampled_from(["a", "b", "abcd", "2026-03-02", 1, 2, True, None]), min_size=1, max_size=3).map(
-        lambda values: {"enum": values}
-    ),
-    st.sampled_from(["a", 1, 3.5, None]).map(lambda value: {"const": value}),
-)
-SCALARS: st.SearchStrategy[Schema] = st.one_of(
-    _TEXTS, _NUMBERS, _FIXED, st.sampled_from([{"type": "boolean"}, {"type": "null"}])
-)
+@st.composite
+def _numbers(draw: st.DrawFn) -> Schema:
+    kinds = [("minimum", "maximum"), ("exclusiveMinimum", "maximum"), ("minimum", "exclusiveMaximum")]
+    lower, upper = draw(st.sampled_from(kinds))
+    return {"type": draw(st.sampled_from(["number", "integer"])), **draw(_bounds(lower, upper))}
+
+
+@st.composite
+def _fixed(draw: st.DrawFn) -> Schema:
+    values: list[Any] = ["a", "b", "abcd", "2026-03-02", 1, 2, 3.5, True, None]
+    if draw(st.booleans()):
+        return {"const": draw(st.sampled_from(values))}
+    return {"enum": draw(st.lists(st.sampled_from(values), min_size=1, max_size=3))}
+
+
+@st.composite
+def _objects(draw: st.DrawFn, inner: st.SearchStrategy[Schema]) -> Schema:
+    properties = draw(st.dictionaries(st.sampled_from("abc"), inner, max_size=3))
+    required = draw(st.sets(st.sampled_from("abc"))) & properties.keys()
+    schema: Schema = {"type": "object", "properties": properties, "required": sorted(required)}
+    others = draw(st.none() | st.just(False) | inner)
+    return schema if others is None else {**schema, "additionalProperties": others}
+
+
+@st.composite
+def _arrays(draw: st.DrawFn, inner: st.SearchStrategy[Schema]) -> Schema:
+    if draw(st.booleans()):
+        return {"type": "array", "items": draw(inner), **draw(_bounds("minItems", "maxItems"))}
+    fixed = draw(st.lists(inner, min_size=1, max_size=2))
+    return {"type": "array", "prefixItems": fixed, "items": False, "minItems": len(fixed), "maxItems": len(fixed)}
+
+
+@st.composite
+def _unions(draw: st.DrawFn, inner: st.SearchStrategy[Schema]) -> Schema:
+    beside: list[Schema] = [{}, {}, {"maxLength": 2}, {"minimum": 2}]
+    return {"anyOf": draw(st.lists(inner, min_size=2, max_size=3)), **draw(st.sampled_from(beside))}
 
 
 def _wrapped(inner: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
-    objects = st.builds(
-        lambda properties, required, others: {
-            "type": "object",
-            "properties": properties,
-            "required": sorted(required & properties.keys()),
-            **others,
-        },
-        st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
-        st.sets(st.sampled_from("abc")),
-        st.sampled_from([{}, {"additionalProperties": False}])
-        | inner.map(lambda others: {"additionalProperties": others}),
-    )
-    arrays = st.one_of(
-        st.builds(
-            lambda items, bounds: {"type": "array", "items": items, **bounds}, inner, _bounds("minItems", "maxItems")
-        ),
-        st.lists(inner, min_size=1, max_size=2).map(
-            lambda fixed: {
-                "type": "array",
-                "prefixItems": fixed,
-                "items": False,
-                "minItems": len(fixed),
-                "maxItems": len(fixed),
-            }
-        ),
-    )
-    unions = st.builds(
-        lambda alternatives, beside: {"anyOf": alternatives, **beside},
-        st.lists(inner, min_size=2, max_size=3),
-        st.sampled_from([{}, {}, {"maxLength": 2}, {"minimum": 2}]),
-    )
-    return objects | arrays | unions
+    return _objects(inner) | _arrays(inner) | _unions(inner)
 
 
+def _plain(kind: str) -> Schema:
+    return {"type": kind}
+
+
+SCALARS: st.SearchStrategy[Schema] = st.one_of(
+    _texts(), _numbers(), _fixed(), st.sampled_from(["boolean", "null"]).map(_plain)
+)
 SCHEMAS: st.SearchStrategy[Schema] = st.recursive(SCALARS, _wrapped, max_leaves=6)
 
 ALIKE: st.SearchStrategy[tuple[Schema, Schema]] = st.one_of(
-    st.tuples(_NUMBERS, _NUMBERS), st.tuples(_TEXTS, _TEXTS), st.tuples(_FIXED, SCALARS)
+    st.tuples(_numbers(), _numbers()), st.tuples(_texts(), _texts()), st.tuples(_fixed(), SCALARS)
 )
 """Two schemas of one kind that differ in a detail, as a field does between two versions."""

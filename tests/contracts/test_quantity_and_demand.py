@@ -144,9 +144,10 @@ ORS: list[tuple[Frequency, list[Level]]] = [
     ("frequent", ["light", "medium", "medium", "heavy", "very_heavy"]),
     ("constant", ["medium", "heavy", "heavy", "very_heavy", "very_heavy"]),
 ]
-TABLE: list[tuple[DefinitionSet, Frequency, float, Level]] = [
+LABELS: dict[DefinitionSet, list[tuple[Frequency, list[Level]]]] = {"dot": DOT, "ors": ORS}
+TABLE = [
     (definition_set, frequency, pounds, level)
-    for definition_set, rows in (("dot", DOT), ("ors", ORS))
+    for definition_set, rows in LABELS.items()
     for frequency, levels in rows
     for pounds, level in zip(POUNDS, levels, strict=True)
 ]
