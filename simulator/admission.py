@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from random import Random
 
 from simulator import workers
-from simulator.workers import Worker
+from simulator.workers import Fate, Worker
 from workhardening_contracts.clinic import (
     AerobicTest,
     AssessmentRecorded,
@@ -39,7 +39,7 @@ class Draft:
     complete: Referral
 
 
-def refer(worker: Worker, name: str, employer: str | None, on: date, random: Random) -> Draft:
+def refer(worker: Worker, fate: Fate, name: str, employer: str | None, on: date, random: Random) -> Draft:
     """The referral of this worker, known as `name`, on this day."""
     referral = Referral(
         worker_ref=f"w-{name}",
@@ -65,7 +65,7 @@ def refer(worker: Worker, name: str, employer: str | None, on: date, random: Ran
         tolerance_days_per_week=random.choice((3, 4, 5, 5)),
         authorisation=_authorisation(on, random),
     )
-    if random.random() < NOT_ELIGIBLE:
+    if fate.eligibility < NOT_ELIGIBLE:
         referral = _not_eligible(referral, on, random)
     first = _incomplete(referral, random) if random.random() < INCOMPLETE else referral
     return Draft(first, referral)

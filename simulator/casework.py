@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from simulator import admission, hostile, workers
+from simulator.admission import Draft
 from simulator.ledger import Sending
 from simulator.workers import Worker
 from workhardening_contracts.clinic import (
@@ -61,6 +62,7 @@ class Case:
         ref: UUID,
         clinic: str,
         worker: Worker,
+        draft: Draft,
         starts_on: date,
         employer: str | None,
         random: Callable[[str], Random],
@@ -86,7 +88,7 @@ class Case:
         self._mischief = mischief
         self._victim = victim
         self._heard: set[str] = set()
-        self._draft = admission.refer(worker, ref.hex[-12:], employer, starts_on, random("referral"))
+        self._draft = draft
         self._corrected = False
         self._opened = False
         self._second_part: AssessmentRecorded | None = None
@@ -217,7 +219,7 @@ class Case:
         random = self._random(f"week.{week.number}")
         self.weeks += 1
         days = workers.training_days(week)
-        leaves_on = random.choice(days) if workers.leaves(self.worker, random) else None
+        leaves_on = random.choice(days) if self.weeks == self.worker.leave_week else None
         sessions: list[Sending] = []
         for on in days:
             if on == leaves_on:

@@ -25,8 +25,12 @@ from workhardening_contracts.registry import BY_TYPE
 
 Inbox = asyncio.Queue[Event[Any]]
 
+LAST_ANSWERS_S = 60.0
+"""How long a clinic whose cases have all ended still listens for refusals, s: as long as a service may be away."""
+
 
 async def run(
+    name: str,
     cases: Sequence[Case],
     door: Door,
     feed: Feed,
@@ -36,7 +40,7 @@ async def run(
     concurrency: int,
     prologue: Iterable[Sending | RawRecord] = (),
 ) -> None:
-    """Take every case of one clinic to its end.
+    """Take every case of the clinic `name` to its end.
 
     With `close_day` the clinic keeps one calendar and closes its days with it; without, at most `concurrency` cases
     run at a time and close their own. `prologue` is sent before anything else. Raises doors.Refused; everything that
@@ -45,14 +49,20 @@ async def run(
     for sending in prologue:
         await door.send(sending)
     inboxes: dict[UUID, Inbox] = {case.ref: asyncio.Queue() for case in cases}
+    news = asyncio.Event()
     working = _calendar(cases, inboxes, door, close_day) if close_day else _each(cases, inboxes, door, concurrency)
     async with asyncio.TaskGroup() as group:
-        listener = group.create_task(_listen(feed, inboxes, ledger))
+        listener = group.create_task(_listen(feed, inboxes, ledger, news))
         await working
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_ANSWERS_S):
+                while ledger.unanswered(name):
+                    news.clear()
+                    await news.wait()
         listener.cancel()
 
 
-async def _listen(feed: Feed, inboxes: dict[UUID, Inbox], ledger: Ledger) -> None:
+async def _listen(feed: Feed, inboxes: dict[UUID, Inbox], ledger: Ledger, news: asyncio.Event) -> None:
     async for page in feed.pages():
         for envelope in page:
             event = opened(envelope)
@@ -62,6 +72,7 @@ async def _listen(feed: Feed, inboxes: dict[UUID, Inbox], ledger: Ledger) -> Non
                 ledger.refused(event.data.rejected_source, event.data.rejected_id, event.data.code)
             elif (inbox := inboxes.get(event.case)) is not None:
                 inbox.put_nowait(event)
+        news.set()
 
 
 def opened(envelope: Envelope) -> Event[Any] | None:

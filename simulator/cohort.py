@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +20,13 @@ from uuid import UUID
 import aiohttp
 from aiokafka import AIOKafkaProducer  # pyright: ignore[reportMissingTypeStubs]
 
-from simulator import clinic, hostile, jobs, workers
+from simulator import admission, clinic, hostile, jobs, workers
 from simulator.casework import Case
 from simulator.doors import ANSWER_S, Door, Feed, FrontDoor, OwnTopic
 from simulator.employer import Book, Employer, EmployerConfig
 from simulator.ledger import Ledger, RawRecord, Sending
 from simulator.settling import Unsettled, settle
+from simulator.workers import Fate
 from workhardening_contracts.clinic import Session, SessionRecorded
 from workhardening_contracts.envelope import clinic_source, event_of
 
@@ -166,19 +168,31 @@ def make_cases(config: CohortConfig, clinics: Sequence[str]) -> list[Case]:
         draw = Random(f"{config.seed}/{index}")
         home = clinics[index % len(clinics)]
         starts_on = config.starts_on + timedelta(weeks=draw.randrange(config.intake_weeks))
+        employer = employers[draw.randrange(len(employers))] if employers else None
+        ref = reference(config.seed, config.run, index, starts_on)
+        fate = spread(config.seed, index)
+        worker = workers.meet(jobs.draw(draw), fate, draw)
         cases.append(
             Case(
-                reference(config.seed, config.run, index, starts_on),
+                ref,
                 home,
-                workers.meet(jobs.draw(draw), draw),
+                worker,
+                admission.refer(worker, fate, ref.hex[-12:], employer, starts_on, draw),
                 starts_on,
-                employers[draw.randrange(len(employers))] if employers else None,
+                employer,
                 _purposes(config.seed, index),
                 mischief=config.hostile_rate,
                 victim=next((other for other in clinics if other != home), None),
             )
         )
     return cases
+
+
+def spread(seed: int, index: int) -> Fate:
+    """Quantiles that lie evenly over a cohort, each by itself and all together: multiples of irrational numbers modulo
+    1, from a start that the seed draws (Kronecker sequence)."""
+    draw = Random(f"{seed}/fate")
+    return Fate(*((draw.random() + index * math.sqrt(prime)) % 1.0 for prime in (2, 3, 5, 7)))
 
 
 def reference(seed: int, run_: str, index: int, on: date) -> UUID:
@@ -209,6 +223,7 @@ async def _clinic(
     door: Door = OwnTopic(producer, name, ledger) if producer is not None and by_kafka else front
     victim = next((other for other in sorted(stack["keys"]["clinics"]) if other != name), None)
     await clinic.run(
+        name,
         cases,
         door,
         Feed(http, stack["employer_door"], key),

@@ -66,10 +66,13 @@ class Entry:
         """Whether something else came of it than expected, as far as a clinic can see."""
         if self.answer != self.wanted:
             return True
-        if self.expected in ("accept", "duplicate"):
-            return self.refused is not None
-        refused_at_the_door = self.answer is not None and self.answer != 202
-        return self.expected == "reject" and not refused_at_the_door and self.refused is None
+        return self.unanswered or (self.expected in ("accept", "duplicate") and self.refused is not None)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether its refusal is still to be heard in the feed."""
+        passed_the_door = self.answer is None or self.answer == 202
+        return self.expected == "reject" and passed_the_door and self.refused is None
 
 
 @dataclass(slots=True)
@@ -90,6 +93,8 @@ class Ledger:
     entries: list[Entry] = field(default_factory=list[Entry])
     closes: list[DayClose] = field(default_factory=list[DayClose])
     _known: dict[tuple[str, str], Entry] = field(default_factory=dict[tuple[str, str], Entry])
+    _early: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """Refusals that were heard before the answer to the sending: a service died that had passed it on."""
     _file: TextIO | None = None
 
     def __enter__(self) -> Ledger:
@@ -117,7 +122,9 @@ class Ledger:
                 case=str(envelope.subject),
                 clinic=clinic,
                 via=via,
-                expected=sending.expected,
+                # What bears an id or a source that may be someone else's is not answered by EventRejected: the answer
+                # would speak of their event. The front door says 403 or 409 instead; over Kafka it is a dead letter.
+                expected="dead_letter" if via == "kafka" and sending.status in (403, 409) else sending.expected,
                 mischief=sending.mischief,
                 wanted=sending.status if via == "http" else None,
                 answer=answer,
@@ -126,6 +133,7 @@ class Ledger:
         self.entries.append(entry)
         # A refusal names an id; where an id was used twice it is the later use, the untidy one, that is refused.
         self._known[entry.source, entry.id] = entry
+        entry.refused = self._early.pop((entry.source, entry.id), None)
         self._write("sent", asdict(entry))
 
     def closed(self, clinic: str, through: str, answer: int, attempts: int) -> None:
@@ -137,9 +145,15 @@ class Ledger:
     def refused(self, source: str, id: str, code: str) -> None:
         """Note an EventRejected of the feed."""
         entry = self._known.get((source, id))
-        if entry is not None:
+        if entry is None:
+            self._early[source, id] = code
+        else:
             entry.refused = code
-            self._write("refused", {"source": source, "id": id, "code": code})
+        self._write("refused", {"source": source, "id": id, "code": code})
+
+    def unanswered(self, clinic: str) -> bool:
+        """Whether refusals of this clinic's events are still to be heard."""
+        return any(entry.unanswered for entry in self.entries if entry.clinic == clinic)
 
     def surprises(self) -> list[Entry]:
         """The entries of which something else came than expected."""

@@ -61,7 +61,7 @@ async def settle(
         if not unsettled or time.monotonic() >= deadline:
             return unsettled
         pending = {UUID(entry.case_ref): entry.employer for entry in unsettled}
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.0)  # each question is a disclosure that is written down
 
 
 async def _expected(http: aiohttp.ClientSession, stack: Mapping[str, Any], ref: str, employer: str) -> int | None:

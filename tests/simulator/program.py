@@ -20,6 +20,7 @@ from services.planning.policy import Policy as PlanningPolicy
 from services.progress import handlers as progress
 from services.progress.policy import Policy as ProgressPolicy
 from simulator.casework import Case as ClinicCase
+from simulator.clinic import opened
 from simulator.ledger import Sending
 from workhardening_contracts.envelope import Envelope, read_structured
 from workhardening_contracts.registry import CLINIC_TOPIC
@@ -42,6 +43,8 @@ class Program:
         self.handlers = services()
         self.cases: dict[tuple[str, UUID], Case[Any]] = {}
         self.feed: dict[UUID, list[Envelope]] = defaultdict(list)
+        self.news: list[Envelope] = []
+        """The same for all cases together, in order."""
         self.deliveries: list[DeliveryRow] = []
         self._seen: set[tuple[str, str, str, UUID]] = set()
         self._offset = 0
@@ -68,7 +71,9 @@ class Program:
         self.cases[name, envelope.subject] = folded.case
         for effect in folded.effects:
             if isinstance(effect, FeedRow):
-                self.feed[effect.case_ref].append(read_structured(json.dumps(effect.event).encode()))
+                told = read_structured(json.dumps(effect.event).encode())
+                self.feed[effect.case_ref].append(told)
+                self.news.append(told)
             elif isinstance(effect, DeliveryRow):
                 self.deliveries.append(effect)
         return [(emitted.topic, emitted.envelope) for emitted in folded.emitted]
@@ -76,9 +81,6 @@ class Program:
 
 def live(program: Program, case: ClinicCase) -> list[Sending]:
     """Take one case through the program as far as it goes; everything that its clinic sent."""
-    # Imported here: the feed is read exactly as a clinic reads it.
-    from simulator.clinic import opened
-
     sent: list[Sending] = []
     read = 0
 

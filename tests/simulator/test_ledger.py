@@ -54,10 +54,29 @@ def test_what_should_be_refused_by_its_judge_is_a_surprise_until_it_is() -> None
     assert ledger.surprises() == []
 
 
-def test_a_refusal_of_something_we_never_sent_is_passed_over() -> None:
+def test_a_refusal_that_is_heard_before_the_answer_counts() -> None:
     ledger = Ledger()
-    ledger.refused("/clinics/north", "unheard-of", "case_closed")
-    assert ledger.entries == []
+    ledger.refused("/clinics/north", "closed.1", "session_exists")
+    ledger.sent(Sending(closing(), "reject", "second_session"), "north", "http", 202, 2)
+    assert ledger.surprises() == []
+
+
+def test_a_clinic_listens_until_all_its_refusals_were_heard() -> None:
+    ledger = Ledger()
+    ledger.sent(Sending(closing(), "reject", "reused_id", 409), "north", "http", 409, 1)
+    assert not ledger.unanswered("north")
+    ledger.sent(Sending(closing("closed.2"), "reject", "violation", 422), "north", "kafka", None, 1)
+    assert ledger.unanswered("north")
+    assert not ledger.unanswered("harbour")
+    ledger.refused("/clinics/north", "closed.2", "contract.extra_forbidden")
+    assert not ledger.unanswered("north")
+
+
+def test_over_kafka_a_forged_source_and_a_reused_id_are_dead_letters() -> None:
+    ledger = Ledger()
+    for status in (403, 409, 422):
+        ledger.sent(Sending(closing(), "reject", "any", status), "north", "kafka", None, 1)
+    assert [entry.expected for entry in ledger.entries] == ["dead_letter", "dead_letter", "reject"]
 
 
 def test_each_answer_is_a_line_of_the_file_as_soon_as_it_is_known(tmp_path: Path) -> None:
