@@ -40,8 +40,9 @@ PER_ENDPOINT = 8
 """Attempts at once to one endpoint: a quarter, so that one that hangs leaves room for the others."""
 TIMEOUT_S = 15.0
 """For one attempt, connection and answer included."""
-LEASE_S = 45.0
-"""Above an attempt and its recording, or a slow sender would be overtaken by the next."""
+LEASE_S = 20.0
+"""Above an attempt and its recording, and no longer: a killed sender's claims wait for its end. A sender that is slower
+still is overtaken, which costs the employer a repeated id and nothing else."""
 POLL_S = 0.1
 
 
