@@ -149,26 +149,43 @@ async def _answer(bridge: Bridge, envelope: Envelope, position: Position, refuse
 
 
 async def fetched(consumer: Any, bridge: Bridge) -> AsyncIterator[tuple[TopicPartition, Sequence[Consumed]]]:
-    """The next records by partition. A record that aiokafka itself cannot decode (a header's name that is not UTF-8)
-    is kept by its place and passed over; it would be fetched, and fail, for ever."""
+    """The next records by partition.
+
+    A header's name that is not UTF-8 makes aiokafka's `getmany` raise, and forget what it had gathered so far, of other
+    topics too, with the positions moved on. So they are moved back, and the record is looked for one by one.
+    """
+    before = {partition: await consumer.position(partition) for partition in consumer.assignment()}
     try:
         found: dict[TopicPartition, Sequence[Consumed]] = await consumer.getmany(timeout_ms=500, max_records=BATCH)
-    except (UnicodeDecodeError, ValueError):
-        found = {}
-        for partition in consumer.assignment():
-            try:
-                found |= await consumer.getmany(partition, timeout_ms=0, max_records=BATCH)
-            except (UnicodeDecodeError, ValueError):
-                await _pass_over(consumer, bridge, partition)
+    except UnicodeDecodeError:
+        for partition, offset in before.items():
+            consumer.seek(partition, offset)
+        async for each in _one_by_one(consumer, bridge):
+            yield each
+        return
     for partition, records in found.items():
         if records:
             yield partition, records
 
 
-async def _pass_over(consumer: Any, bridge: Bridge, partition: TopicPartition) -> None:
-    offset: int = await consumer.position(partition)
-    await bridge.bury(Position(partition.topic, partition.partition, offset), None, "kafka.undecodable")
-    consumer.seek(partition, offset + 1)
+async def _one_by_one(consumer: Any, bridge: Bridge) -> AsyncIterator[tuple[TopicPartition, Sequence[Consumed]]]:
+    """Single records, until the one that cannot be decoded is met, kept by its place and passed over, or is another
+    member's to meet."""
+    assigned = consumer.assignment()
+    while consumer.assignment() == assigned:
+        for partition in assigned:
+            offset: int = await consumer.position(partition)
+            try:
+                found: dict[TopicPartition, Sequence[Consumed]] = await consumer.getmany(
+                    partition, timeout_ms=100, max_records=1
+                )
+            except UnicodeDecodeError:
+                await bridge.bury(Position(partition.topic, partition.partition, offset), None, "kafka.undecodable")
+                consumer.seek(partition, offset + 1)
+                return
+            for records in found.values():
+                if records:
+                    yield partition, records
 
 
 async def _commit(consumer: Any, partition: TopicPartition, offset: int) -> None:

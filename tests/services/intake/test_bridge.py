@@ -189,31 +189,43 @@ def test_a_clinics_own_topic_is_known_by_its_name(topic: str, clinic: str | None
     assert (found and found[1]) == clinic
 
 
-async def test_a_record_that_the_client_cannot_decode_is_kept_by_its_place_and_passed_over() -> None:
-    bad, good = TopicPartition(TOPIC, 0), TopicPartition("clinic.south.events.v1", 0)
-    at = {bad: 5, good: 0}
+class Log:
+    """Topics behind a consumer that forgets as aiokafka does: when it meets a record that it cannot decode, what it had
+    gathered is gone, and the positions have moved on."""
 
-    class Consumer:
-        """Fails on offset 5 of one topic, as aiokafka does for a header's name that is not UTF-8."""
+    def __init__(self, ends: dict[TopicPartition, int], undecodable: set[tuple[TopicPartition, int]]) -> None:
+        self.ends, self.undecodable = ends, undecodable
+        self.at = dict.fromkeys(ends, 0)
 
-        async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, Any]:
-            asked = partitions or (bad, good)
-            if bad in asked and at[bad] == 5:
-                raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-            return {partition: [record(at[partition])] for partition in asked}
+    async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, Any]:
+        found: dict[TopicPartition, list[Record]] = {}
+        for partition in partitions or self.ends:
+            start = self.at[partition]
+            for offset in range(start, min(self.ends[partition], start + max_records)):
+                if (partition, offset) in self.undecodable:
+                    self.at[partition] = offset
+                    raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+                found.setdefault(partition, []).append(record(offset))
+            self.at[partition] = min(self.ends[partition], start + max_records)
+        return found
 
-        def assignment(self) -> set[TopicPartition]:
-            return {bad, good}
+    def assignment(self) -> frozenset[TopicPartition]:
+        return frozenset(self.ends)
 
-        async def position(self, partition: TopicPartition) -> int:
-            return at[partition]
+    async def position(self, partition: TopicPartition) -> int:
+        return self.at[partition]
 
-        def seek(self, partition: TopicPartition, offset: int) -> None:
-            at[partition] = offset
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.at[partition] = offset
 
-    world, consumer = World(), Consumer()
-    first = [partition async for partition, _ in fetched(consumer, world.bridge)]
-    second = {partition async for partition, _ in fetched(consumer, world.bridge)}
-    assert (first, second) == ([good], {bad, good})
-    assert world.kept.rows == [(5, "kafka.undecodable")]
-    assert at[bad] == 6
+
+async def test_a_record_that_the_client_cannot_decode_is_kept_by_its_place_and_costs_no_other_record() -> None:
+    one, two, three = (TopicPartition(f"clinic.{name}.events.v1", 0) for name in ("one", "two", "three"))
+    log = Log({one: 4, two: 7, three: 3}, {(two, 2), (two, 5), (three, 0)})
+    world = World()
+    taken: dict[TopicPartition, list[int]] = {one: [], two: [], three: []}
+    while log.at != log.ends:
+        async for partition, records in fetched(log, world.bridge):
+            taken[partition] += [each.offset for each in records]
+    assert taken == {one: [0, 1, 2, 3], two: [0, 1, 3, 4, 6], three: [1, 2]}
+    assert sorted(world.kept.rows) == [(0, "kafka.undecodable"), (2, "kafka.undecodable"), (5, "kafka.undecodable")]

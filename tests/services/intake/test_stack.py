@@ -12,8 +12,9 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.record.util import calc_crc32c
 
 from runtime.db import Pool, open_pool
 from runtime.fold import Position
@@ -278,6 +279,44 @@ async def test_a_clinics_topic_is_taken_in_order_and_bad_records_stop_nothing(
     ]
     closed = "SELECT count(*) FROM receipts WHERE source = $1 AND type = $2 AND status = 'accepted'"
     assert await pool.fetchval(closed, f"/clinics/{clinic}", DayClosed.TYPE) == 2
+
+
+async def send_undecodable(bootstrap: str, topic: str, envelope: Envelope) -> None:
+    """Produce a record with a header whose name is not UTF-8, which no well-behaved client does: the name is changed in
+    the finished batch, and the batch's checksum (CRC-32C of all behind its 21st byte) with it."""
+    producer: Any = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    try:
+        key, headers, value = write_kafka(envelope)
+        batch: Any = producer.create_batch()
+        batch.append(key=key, value=value, timestamp=None, headers=[*headers, ("q-q-q", b"")])
+        batch.close()
+        written = bytearray(batch._build())
+        at = written.index(b"q-q-q")
+        written[at : at + 5] = b"\xff\xfe\xff\xfe\xff"
+        written[17:21] = calc_crc32c(written[21:]).to_bytes(4, "big")
+        batch._buffer = written
+        await (await producer.send_batch(batch, topic, partition=0))
+    finally:
+        await producer.stop()
+
+
+async def test_a_record_that_the_client_cannot_decode_stops_no_topic(
+    kafka: Kafka, pool: Pool, database: Database, own_topic: str
+) -> None:
+    clinic = own_topic.split(".")[1]
+
+    def said(id_: str) -> Envelope:
+        return event_of(assessed(), id=f"{clinic}-{id_}", source=f"/clinics/{clinic}", subject=CASE, time=NOON)
+
+    await send_raw(kafka.bootstrap, own_topic, [write_kafka(said("before"))])
+    await send_undecodable(kafka.bootstrap, own_topic, said("bad"))
+    await send_raw(kafka.bootstrap, own_topic, [write_kafka(said("after"))])
+    async with bridged(kafka, pool, database.dsn("intake")):
+        taken = await from_topic(kafka.bootstrap, "clinic.events.v1", {f"{clinic}-before", f"{clinic}-after"})
+    assert [envelope.id for envelope in taken] == [f"{clinic}-before", f"{clinic}-after"]
+    rows = await pool.fetch('SELECT "offset", reason FROM dead_letter WHERE topic = $1', own_topic)
+    assert [tuple(row) for row in rows] == [(1, "kafka.undecodable")]
 
 
 async def test_a_topic_that_is_made_later_is_taken_in_too_and_a_restart_goes_on_behind_what_was_committed(
