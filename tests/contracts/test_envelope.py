@@ -34,7 +34,7 @@ from workhardening_contracts.envelope import (
 ROUNDS = settings(
     derandomize=True,
     deadline=None,
-    max_examples=100,
+    max_examples=60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 

@@ -18,7 +18,7 @@ from workhardening_contracts.envelope import Envelope, Event, read_kafka, write_
 ROUNDS = settings(
     derandomize=True,
     deadline=None,
-    max_examples=10,
+    max_examples=6,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 

@@ -17,7 +17,7 @@ from workhardening_contracts import clinic, registry
 _BUSY = settings(
     derandomize=True,
     deadline=None,
-    max_examples=200,
+    max_examples=150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
