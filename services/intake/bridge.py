@@ -10,7 +10,7 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ from services.intake.admission import Desk, admit
 from services.intake.handlers import handlers
 from services.intake.policy import Policy
 from services.intake.receipts import PostgresReceipts
-from services.intake.screening import Refused
+from services.intake.screening import EARLIEST, Refused
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
 
 log = structlog.get_logger("bridge")
@@ -144,7 +144,10 @@ async def _take_in(bridge: Bridge, record: Consumed) -> None:
 async def _answer(bridge: Bridge, envelope: Envelope, position: Position, refused: Refused) -> None:
     """Say no. The id comes from the record's place, so that saying it again is no second answer."""
     refusal = Refusal(refused.code, refused.detail, refused.mend, refused.field)
-    rejected = rejection_of(envelope, position, refusal, _HANDLERS)
+    # An answer bears the time of what it answers; a time that was refused would be refused in the answer too.
+    now = bridge.now()
+    heard = envelope if EARLIEST <= envelope.time <= now else replace(envelope, time=now)
+    rejected = rejection_of(heard, position, refusal, _HANDLERS)
     await bridge.desk.publish(rejected.topic, rejected.envelope)
 
 

@@ -99,6 +99,16 @@ async def test_a_record_that_breaks_its_contract_is_answered_and_the_next_one_fo
     assert world.broker.sent[1][1].id == "a5"
 
 
+@pytest.mark.parametrize("time", [b"2126-01-01T00:00:00Z", b"1999-12-31T00:00:00Z"])
+async def test_the_answer_to_a_time_out_of_range_can_itself_be_read(time: bytes) -> None:
+    world, late = World(), record(1)
+    late.headers = [(name, time if name == "ce_time" else value) for name, value in late.headers]
+    await take_in(world.bridge, late)
+    (rejected,) = world.rejected()
+    assert (rejected.code, rejected.field) == ("time_out_of_range", "/time")
+    assert world.broker.sent[0][1].time == NOON
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
