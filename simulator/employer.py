@@ -57,7 +57,10 @@ class Update:
     """Signed by the program and fit for the contract."""
     attempts: int = 1
     in_order: bool = True
-    """Followed on the update that it says it follows."""
+    """Is newer than everything held of its case. The opposite is a defect of the sender."""
+    missed: bool = False
+    """Says that it follows on an update that is not held. That can be: one that met trouble here and was then withheld,
+    because what it said no longer held, is never sent again. What counts is the latest, which can be pulled."""
 
 
 @dataclass
@@ -77,7 +80,13 @@ class Book:
 
     @property
     def out_of_order(self) -> int:
+        """Updates that came after a newer one of their case."""
         return sum(not update.in_order for update in self.updates)
+
+    @property
+    def gaps(self) -> int:
+        """Updates before which another was missed."""
+        return sum(update.missed for update in self.updates)
 
 
 class Employer:
@@ -144,8 +153,10 @@ class Employer:
             self._taken[id_].attempts += 1
             return 204
         update.attempts = self._attempts.get(id_, 1)
-        update.in_order = update.previous_sequence == self._last.get(update.case_ref, 0)
-        self._last[update.case_ref] = update.sequence
+        last = self._last.get(update.case_ref, 0)
+        update.in_order = update.sequence > last
+        update.missed = update.previous_sequence > last
+        self._last[update.case_ref] = max(last, update.sequence)
         self._taken[id_] = update
         self.book.updates.append(update)
         return 204

@@ -103,19 +103,23 @@ def test_what_is_not_trusted_is_refused_and_not_kept(content: bytes, headers: Ma
     assert [update.valid for update in acme.book.refused] == [False]
 
 
-def test_updates_in_order_are_in_order_even_where_some_were_never_sent() -> None:
+@pytest.mark.parametrize(
+    ("said", "out_of_order", "gaps"),
+    [
+        ([(1, 0), (2, 1), (3, 2)], 0, 0),
+        ([(1, 0), (4, 1), (5, 4)], 0, 0),
+        ([(1, 0), (3, 2)], 0, 1),
+        ([(1, 0), (2, 1), (3, 1)], 0, 0),
+        ([(2, 0), (1, 0), (3, 2)], 1, 0),
+    ],
+    ids=["in order", "some never sent", "one missed", "one taken that the sender does not know of", "inverted"],
+)
+def test_gaps_and_inversions_are_told_apart(said: list[tuple[int, int]], out_of_order: int, gaps: int) -> None:
     acme = employer()
-    for content, id_ in ((body(1), "update-1"), (body(4, previous=1), "update-4"), (body(5), "update-5")):
-        acme.take(content, signed(content, id_), NOW)
-    assert acme.book.out_of_order == 0
-
-
-@pytest.mark.parametrize("sequences", [(2,), (1, 3), (2, 1)])
-def test_a_gap_or_an_inversion_is_seen(sequences: tuple[int, ...]) -> None:
-    acme = employer()
-    for sequence in sequences:
-        acme.take(body(sequence), signed(body(sequence), f"update-{sequence}"), NOW)
-    assert acme.book.out_of_order > 0
+    for sequence, previous in said:
+        content = body(sequence, previous)
+        assert acme.take(content, signed(content, f"update-{sequence}"), NOW) == 204
+    assert (acme.book.out_of_order, acme.book.gaps) == (out_of_order, gaps)
 
 
 def test_a_receiver_without_a_key_is_refused() -> None:
