@@ -76,8 +76,10 @@ class Case:
         self.worker = worker
         self.starts_on = starts_on
         self.employer = employer
+        self.begun = False
+        """Whether the clinic has referred the worker."""
         self.stage = "not referred yet"
-        """Where the case stands, or what it waits for."""
+        """Where the case stands, or what it waits for; for people."""
         self.outcome: str | None = None
         """`declined`, or the outcome of CaseClosed."""
         self.ended = False
@@ -146,8 +148,9 @@ class Case:
         if self.next_close is None or self.next_close > through:
             return []
         self.next_close = None
-        if self.stage != "not referred yet":
+        if self.begun:
             return []
+        self.begun = True
         self.stage = "waiting for a decision on the referral"
         referral = self._say(ReferralReceived(referral=self._draft.first), "referral", self.starts_on)
         return self._sprinkled([referral], "start")

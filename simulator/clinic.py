@@ -43,8 +43,8 @@ async def run(
     """Take every case of the clinic `name` to its end.
 
     With `close_day` the clinic keeps one calendar and closes its days with it; without, at most `concurrency` cases
-    run at a time and close their own. `prologue` is sent before anything else. Raises doors.Refused; everything that
-    can be mended by waiting is waited for.
+    run at a time and close their own. `prologue` is sent before anything else. Everything that can be mended by waiting
+    is waited for; a door that refuses for good raises doors.Refused, in an ExceptionGroup when it is the feed.
     """
     for sending in prologue:
         await door.send(sending)
@@ -101,10 +101,9 @@ async def _each(cases: Sequence[Case], inboxes: dict[UUID, Inbox], door: Door, c
 
 async def _run_on(case: Case, door: Door) -> None:
     while (through := case.next_close) is not None:
-        not_yet = case.stage == "not referred yet"
         await _send(door, case.work())
         if case.next_close == through:
-            if not not_yet:
+            if case.begun:
                 await door.send(case.day_closed(through))
             await _send(door, case.closed(through))
 
@@ -130,7 +129,7 @@ async def _calendar(
         through = min(closings)
         due = [case for case in cases if case.next_close == through]
         await asyncio.gather(*(worked(case) for case in due))
-        if any(case.next_close == through and case.stage != "not referred yet" for case in due):
+        if any(case.next_close == through and case.begun for case in due):
             await close_day(through)
         await asyncio.gather(*(moved_on(case, through) for case in due))
 

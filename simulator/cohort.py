@@ -109,8 +109,8 @@ async def run(config: CohortConfig, stack: Mapping[str, Any], progress: Callable
     `keys.employers.<id>` (API keys).
 
     Ends when every case has ended and every employer holds what it should, or at the time limits; then the result
-    says what hangs and where. Raises KeyError when the stack lacks an address or a key, and OSError when a receiver's
-    port is taken.
+    says what hangs and where. Raises KeyError when the stack lacks an address or a key, OSError when a receiver's port
+    is taken, and doors.Refused when a door does not know a key.
     """
     keys: Mapping[str, str] = stack["keys"]["clinics"]
     cases = make_cases(config, sorted(keys))
@@ -141,6 +141,8 @@ async def run(config: CohortConfig, stack: Mapping[str, Any], progress: Callable
                     group.create_task(_clinic(config, name, own, stack, http, producer, ledger))
         except TimeoutError:
             hangs = True
+        except BaseExceptionGroup as group:
+            raise first_of(group) from None
         ended = time.monotonic()
         told = {case.ref: case.employer for case in cases if case.outcome not in (None, "declined") and case.employer}
         unsettled = await settle(http, stack, told, books, within_s=config.settle_s)
@@ -249,6 +251,12 @@ def prologue(config: CohortConfig, name: str, victim: str | None, *, by_kafka: b
     if victim is not None:
         first.append(hostile.foreign_source(envelope, victim))
     return [*first, *hostile.unreadable(envelope)] if by_kafka else first
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a group of groups: the others are its consequences, or say the same of another clinic."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _producer(bootstrap: str) -> AIOKafkaProducer:

@@ -29,11 +29,15 @@ LONG_POLL_S = 10
 PAGE = 500
 
 
+class Refused(Exception):
+    """A door that refuses for good: a wrong key or address. Nothing that waiting mends."""
+
+
 class Door(Protocol):
     """Where a clinic puts its events."""
 
     async def send(self, sending: Sending | RawRecord) -> None:
-        """Send once it is certain; notes the answer in the ledger. Ends only with an answer, or when cancelled."""
+        """Send until there is an answer, which goes into the ledger. Raises Refused where the key is not known."""
         ...
 
 
@@ -76,6 +80,8 @@ class FrontDoor:
             try:
                 async with self.http.post(self.base + path, headers=headers | bearer, data=body) as answer:
                     await answer.read()
+                    if answer.status == 401:
+                        raise Refused(f"the front door does not know the key of {self.clinic}")
                     if answer.status not in TRY_AGAIN:
                         return answer.status, attempt
             except (aiohttp.ClientError, TimeoutError, OSError):
@@ -145,7 +151,3 @@ class Feed:
             except (aiohttp.ClientError, TimeoutError, OSError):
                 continue
         raise AssertionError("patience has no end")
-
-
-class Refused(Exception):
-    """A door that refuses for good: a wrong key or address. Nothing that waiting mends."""

@@ -92,10 +92,9 @@ def live(program: Program, case: ClinicCase) -> list[Sending]:
 
     while not case.ended:
         while (through := case.next_close) is not None:
-            begins = case.stage == "not referred yet"
             send(case.work())
             if case.next_close == through:
-                send([] if begins else [case.day_closed(through)])
+                send([case.day_closed(through)] if case.begun else [])
                 send(case.closed(through))
         news = program.feed[case.ref][read:]
         if not news:

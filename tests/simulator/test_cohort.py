@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from simulator.cohort import CohortConfig, make_cases, prologue, reference, spread
+from simulator.cohort import CohortConfig, first_of, make_cases, prologue, reference, spread
+from simulator.doors import Refused
 from simulator.employer import EmployerConfig
 from simulator.ledger import RawRecord, Sending
 from simulator.outcomes import Row, by_name, table
@@ -60,6 +61,11 @@ def test_fates_lie_evenly_over_a_cohort() -> None:
         fates = [spread(seed, index) for index in range(60)]
         assert 6 <= sum(fate.eligibility < 0.115 for fate in fates) <= 8
         assert 28 <= sum(fate.response < 0.5 for fate in fates) <= 32
+
+
+def test_of_a_group_of_errors_the_first_one_speaks() -> None:
+    inner = ExceptionGroup("a clinic", [Refused("no such key"), ValueError("later")])
+    assert str(first_of(ExceptionGroup("clinics", [inner]))) == "no such key"
 
 
 def test_the_prologue_has_one_of_each_kind_that_needs_no_case() -> None:

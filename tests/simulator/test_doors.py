@@ -93,6 +93,15 @@ async def test_a_day_is_closed_for_the_whole_clinic() -> None:
     assert [(close.through, close.answer) for close in ledger.closes] == [("2025-01-12", 202)]
 
 
+async def test_a_key_that_the_front_door_does_not_know_is_no_answer_to_wait_for() -> None:
+    async def refusing(_: web.Request) -> web.Response:
+        return web.Response(status=401)
+
+    async with served(refusing) as base, aiohttp.ClientSession() as http:
+        with pytest.raises(Refused, match="does not know the key of north"):
+            await FrontDoor(http, base, "north", "key", Ledger()).send(Sending(CLOSING))
+
+
 async def test_http_cannot_carry_a_raw_record() -> None:
     async with aiohttp.ClientSession() as http:
         with pytest.raises(TypeError):
