@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ops.app import Json, answer, app, contracts, demands
-from ops.contracts import check, freeze
+from ops.contracts import Breaking, check, freeze
 from ops.target import ROOT, CommandError, as_json, connected, target
 from services.intake.demand_library import BadFile
 from services.intake.lifting import LiftingTask, NotApplicable, lifting_index
@@ -97,5 +97,9 @@ def contracts_check(*, json: Json = False) -> int:
 @contracts.command(name="freeze")
 def contracts_freeze() -> None:
     """Freeze the schemas of new versions and write AsyncAPI anew; frozen files are never changed."""
-    for line in freeze(ROOT) or ["nothing to do"]:
+    try:
+        written = freeze(ROOT)
+    except Breaking as breaking:
+        raise CommandError("nothing was frozen:\n" + "\n".join(breaking.findings)) from None
+    for line in written or ["nothing to do"]:
         answer(line)

@@ -128,7 +128,8 @@ def _fold(case: Case[S], item: Opened | Broken | Unread, handlers: Handlers[S, P
         return fold(case, Received(item.event, item.record.position), handlers)
     if isinstance(item, Unread):
         raise Defect(item.reason)
-    rejected = rejection_of(item.envelope, item.record.position, item.refusal, handlers)
+    time = min(item.envelope.time, item.record.recorded)
+    rejected = rejection_of(item.envelope, item.record.position, item.refusal, handlers, time)
     return Folded(replace(case, version=case.version + 1), "rejected", "", (rejected,))
 
 
@@ -190,7 +191,7 @@ async def write(
     handlers: Handlers[S, P],
     writers: Mapping[type, Writer],
 ) -> None:
-    """Write what was decided, the outbox last. Raises Conflict, KeyError for an effect without writer."""
+    """Write what was decided, the outbox last. Raises Conflict, and ValueError for an effect without a writer."""
     if writes.erased:
         for name in ("erase_log", "erase_parked", "erase_outbox"):
             await connection.execute(SQL[name], list(writes.erased))
@@ -203,8 +204,10 @@ async def write(
         await append_parked(connection, writes.parked)
     if writes.dead:
         await append_dead_letters(connection, writes.dead)
-    for kind in sorted({type(effect) for effect in writes.effects}, key=lambda kind: kind.__name__):
-        rows: list[Any] = [effect for effect in writes.effects if type(effect) is kind]
-        await writers[kind](connection, rows)
+    by_kind: dict[type, list[Any]] = {}
+    for effect in writes.effects:
+        by_kind.setdefault(type(effect), []).append(effect)
+    for kind in sorted(by_kind, key=list(writers).index):  # in the service's order: a deletion may have to come last
+        await writers[kind](connection, by_kind[kind])
     if writes.emitted:
         await append_outbox(connection, writes.emitted)

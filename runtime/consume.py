@@ -246,7 +246,7 @@ class Consumer(Generic[S, P]):
                     async with connection.transaction():
                         writes = await apply(connection, [item], self._handlers, self._writers, condemned)
                     break
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, KeyError) as error:
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
                     if is_transient(error, connection) or condemned or isinstance(item, Lost):
                         raise
                     condemned = {item.record.position: f"write.{reduce_error(error)}"}

@@ -113,8 +113,8 @@ class Handlers(Generic[S, P]):
     on: Mapping[type[EventData], Handler[S, P]]
     policy: Callable[[Event[Any]], P]
     """The policy in force for this event."""
-    sender: Callable[[Event[Any]], str]
-    """The partner an event comes from or speaks of."""
+    sender: Callable[[Event[Any]], str | None]
+    """The partner an event comes from or speaks of; None for an event that lays no claim to its case."""
     owner: Callable[[S], str]
     """The partner whose case this is; another partner's event for it is refused."""
     topic_of: Callable[[type[EventData]], str]
@@ -276,7 +276,7 @@ def _apply(case: Case[S], received: Received, handlers: Handlers[S, P]) -> Folde
 def _barred(case: Case[S], event: Event[Any], handlers: Handlers[S, P]) -> Refusal | None:
     if case.erased:
         return Refusal("case_erased", "this case was erased", "open a new case with a new case reference")
-    if case.state is not None and handlers.sender(event) != handlers.owner(case.state):
+    if case.state is not None and handlers.sender(event) not in (None, handlers.owner(case.state)):
         return Refusal("foreign_source", "this case belongs to another source", "send events of your own cases only")
     return None
 
@@ -306,8 +306,13 @@ def _reject(received: Received, refusal: Refusal, handlers: Handlers[S, P]) -> E
     return rejection_of(received.event.envelope, received.position, refusal, handlers)
 
 
-def rejection_of(envelope: Envelope, position: Position, refusal: Refusal, handlers: Handlers[S, P]) -> Emitted:
-    """The rejection event. Its id is derived from (judge, topic, partition, offset); it has no sequence."""
+def rejection_of(
+    envelope: Envelope, position: Position, refusal: Refusal, handlers: Handlers[S, P], time: datetime | None = None
+) -> Emitted:
+    """The rejection event. Its id is derived from (judge, topic, partition, offset); it has no sequence.
+
+    `time` replaces a business time that readers would refuse in their turn.
+    """
     data = handlers.rejection(Rejected(handlers.service, envelope, position, refusal))
     return Emitted(
         handlers.topic_of(type(data)),
@@ -316,7 +321,7 @@ def rejection_of(envelope: Envelope, position: Position, refusal: Refusal, handl
             source=service_source(handlers.service),
             type=data.TYPE,
             subject=envelope.subject,
-            time=envelope.time,
+            time=time or envelope.time,
             data=data.model_dump_json(exclude_none=True).encode(),
             causationid=envelope.reference,
             traceparent=envelope.traceparent,

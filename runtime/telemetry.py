@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import re
 import sys
 from collections.abc import Generator, Sequence
@@ -92,12 +91,35 @@ class Telemetry:
     ratio: float
     provider: TracerProvider | None = None
 
-    def start_trace(self, traceparent: str | None) -> str | None:
-        """The context to begin with: the caller's when it sent a valid one, else a new root, sampled by the ratio."""
-        if traceparent is not None or not self.enabled:
-            return traceparent
-        flags = "01" if random.random() < self.ratio else "00"  # noqa: S311 - a sampling decision, not a secret
-        return f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-{flags}"
+    @contextlib.contextmanager
+    def receiving(self, envelope: Envelope) -> Generator[Envelope]:
+        """The span of a partner's event at our door; the envelope to go on with carries its context.
+
+        All events of a case hang in one trace, whose id is the case reference, so that whoever holds a reference holds
+        the trace. A partner's own context is only linked to: it may be forged, and is not ours to continue.
+        """
+        if not self.enabled:
+            yield replace(envelope, traceparent=None)
+            return
+        case = envelope.subject
+        # The same for all events of a case, so that no trace has holes.
+        sampled = int(case.hex[-8:], 16) < self.ratio * 2**32
+        parent = SpanContext(
+            case.int, int(case.hex[16:], 16) or 1, is_remote=True, trace_flags=TraceFlags(int(sampled))
+        )
+        if not sampled:
+            yield replace(envelope, traceparent=_format(parent))
+            return
+        theirs = _context(envelope.traceparent)
+        span = self.tracer.start_span(
+            f"receive {envelope.type.removeprefix('org.workhardening.')}",
+            context=trace.set_span_in_context(NonRecordingSpan(parent)),
+            kind=SpanKind.SERVER,
+            links=[Link(theirs)] if theirs else [],
+            attributes={_MESSAGE: envelope.id, _CASE: str(case), _EVENT_TYPE: envelope.type},
+        )
+        with _ended(span):
+            yield replace(envelope, traceparent=_traceparent(span))
 
     def processing(self, envelope: Envelope, position: Position, group: str) -> tuple[Span | None, Envelope]:
         """Begin the span of one record. What the record causes continues from the returned envelope's context."""
@@ -227,5 +249,8 @@ def _context(traceparent: str | None) -> SpanContext | None:
 
 
 def _traceparent(span: Span) -> str:
-    context = span.get_span_context()
+    return _format(span.get_span_context())
+
+
+def _format(context: SpanContext) -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"

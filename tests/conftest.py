@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -51,13 +53,13 @@ class Kafka:
 
 
 @pytest.fixture(scope="session")
-def infrastructure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Stack]:
+def infrastructure() -> Iterator[local.Stack]:
     """Kafka and PostgreSQL with the program's topics and tables, and no service."""
     before = os.environ.get("WHP_LOCAL")
-    folder = tmp_path_factory.mktemp("stack")
-    # The database server runs as a user of its own when the tests run as root.
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
+    # Not pytest's own folder: it is closed to others at each start of pytest, and as root the database server runs as a
+    # user of its own.
+    folder = Path(tempfile.mkdtemp(prefix="whp-tests-"))
+    folder.chmod(0o755)
     os.environ["WHP_LOCAL"] = str(folder)
     # Away from the usual ports: a stack may be up beside the tests, or a second run of them.
     shift = random.randrange(1, 60) * 100
@@ -71,6 +73,7 @@ def infrastructure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.S
         yield stack
     finally:
         local.down(ROOT, say=print)
+        shutil.rmtree(folder, ignore_errors=True)
         ports.DEFAULTS.update(usual)
         if before is None:
             del os.environ["WHP_LOCAL"]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from workhardening_contracts.contract import Code, Contract, Line
 from workhardening_contracts.quantity import Quantity, at_least, comparable
@@ -72,6 +72,12 @@ class DemandProfile(Contract):
     demands: Annotated[tuple[Demand, ...], Field(min_length=1, max_length=60)]
     shift_hours: Annotated[float, Field(gt=0, le=16)]
     """Hours of one shift, h."""
+
+    @model_validator(mode="after")
+    def _each_demand_is_named_once(self) -> DemandProfile:
+        if len({demand.key for demand in self.demands}) < len(self.demands):
+            raise ValueError("a demand (kind, zone, frequency) is listed twice")
+        return self
 
 
 def frequency_covers(shown: Frequency, required: Frequency) -> bool:

@@ -77,6 +77,8 @@ class _Plan(EventData):
     weeks: tuple[PlannedWeek, ...]
     """The weeks from `current_week` on."""
     projected_shortfall: tuple[Shortfall, ...]
+    assumed: tuple[DemandKey, ...] = ()
+    """Demands that were not tested: their start is assumed, and the first weeks show whether rightly."""
 
 
 class PlanIssued(_Plan):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -45,8 +46,8 @@ class Desk:
     receipts: Receipts
     publish: Publish
     digest_key: bytes
-    start_trace: Callable[[str | None], str | None]
-    """The trace context to go on with: the sender's, or a new one."""
+    receiving: Callable[[Envelope], AbstractContextManager[Envelope]]
+    """The span of an event at our door; gives the event with the context to go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ async def admit(desk: Desk, clinic: str, envelope: Envelope, now: datetime) -> A
     Raises Refused, PublishFailed (the receipt stays pending: send it again), and what a lost database raises.
     """
     event = screen(envelope, clinic, now)
-    taken = replace(event.envelope, traceparent=desk.start_trace(envelope.traceparent))
+    taken = event.envelope
     if isinstance(event.data, DayClosed) and taken.subject == ALL_CASES:
         produced = expand(taken, event.data.through, await desk.receipts.open_cases(clinic), now)
         claimed = [taken, *produced]
@@ -92,7 +93,7 @@ async def admit(desk: Desk, clinic: str, envelope: Envelope, now: datetime) -> A
 
 
 async def _produce(desk: Desk, envelopes: Sequence[Envelope]) -> dict[Key, Position | None]:
-    sent = (desk.publish(registry.CLINIC_TOPIC, envelope) for envelope in envelopes)
+    sent = (_publish(desk, envelope) for envelope in envelopes)
     # All are awaited before one failure is raised: a send left behind could come after a retry of a later event.
     results = await asyncio.gather(*sent, return_exceptions=True)
     places: dict[Key, Position | None] = {}
@@ -101,3 +102,8 @@ async def _produce(desk: Desk, envelopes: Sequence[Envelope]) -> dict[Key, Posit
             raise result
         places[envelope.source, envelope.id] = result
     return places
+
+
+async def _publish(desk: Desk, envelope: Envelope) -> Position:
+    with desk.receiving(envelope) as received:
+        return await desk.publish(registry.CLINIC_TOPIC, received)

@@ -77,7 +77,7 @@ async def run_bridge(running: Running) -> None:
             PostgresReceipts(running.pool),
             running.publish,
             bytes.fromhex(running.settings.digest_key.get_secret_value()),
-            running.telemetry.start_trace,
+            running.telemetry.receiving,
         ),
         _burier(running.pool),
     )

@@ -32,7 +32,7 @@ def front_desk(request: Request) -> Desk:
         PostgresReceipts(service.pool),
         service.publish,
         bytes.fromhex(service.settings.digest_key.get_secret_value()),
-        service.telemetry.start_trace,
+        service.telemetry.receiving,
     )
 
 

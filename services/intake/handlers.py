@@ -9,13 +9,14 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Literal
 
-from runtime.fold import Handlers, Outcome, Refusal, Rejected
+from runtime.fold import Handlers, Outcome, Refusal
 from runtime.policy import Policies
 from services.intake import assessment, consent
 from services.intake.effects import CaseloadRow, ReceiptRejected
 from services.intake.eligibility import Decision, eligibility
 from services.intake.policy import Policy
 from services.intake.state import Assessed, Closed, Declined, Intake, Opened, Pending, Phase, Referred, State
+from services.table import table
 from workhardening_contracts import registry
 from workhardening_contracts.clinic import (
     AssessmentRecorded,
@@ -141,9 +142,10 @@ def on_case_closed(case: State | None, event: Event[CaseClosed], policy: Policy)
 
 
 def on_case_erased(case: State | None, event: Event[CaseErased], policy: Policy) -> Result:
-    """Erased also when the case is not known: what waits for its referral holds patient data too."""
-    closed = () if case is None else (CaseloadRow(event.case, case.clinic, open=False),)
-    return Outcome(None, effects=closed, erase=True)
+    """Of a case that is known: a stranger could otherwise bar one that is about to be opened."""
+    if case is None:
+        return Outcome(None, wait=True)
+    return Outcome(None, effects=(CaseloadRow(event.case, case.clinic, open=False),), erase=True)
 
 
 def on_event_rejected(case: State | None, event: Event[EventRejected], policy: Policy) -> Result:
@@ -289,34 +291,12 @@ def _close(case: State, event: Event[Any]) -> Result:
     return Outcome(Closed(clinic=case.clinic, grants=case.grants), effects=effects)
 
 
-def rejection(rejected: Rejected) -> EventRejected:
-    """What is said of a refused event: where it stands and why, never what it said."""
-    envelope, position, refusal = rejected.envelope, rejected.position, rejected.refusal
-    return EventRejected(
-        judge=rejected.judge,
-        rejected_type=envelope.type,
-        rejected_source=envelope.source,
-        rejected_id=envelope.id,
-        topic=position.topic,
-        partition=position.partition,
-        offset=position.offset,
-        code=refusal.code,
-        field=refusal.field,
-        detail=refusal.detail,
-        mend=refusal.mend,
-    )
-
-
-def _owner(case: State) -> str:
-    return case.clinic
-
-
 def handlers(policies: Policies[Policy]) -> Handlers[State, Policy]:
     """Intake's table of handlers."""
-    return Handlers(
-        service="intake",
-        state=Intake,
-        on={
+    return table(
+        "intake",
+        Intake,
+        {
             ReferralReceived: on_referral_received,
             ReferralCorrected: on_referral_corrected,
             AssessmentRecorded: on_assessment_recorded,
@@ -327,14 +307,6 @@ def handlers(policies: Policies[Policy]) -> Handlers[State, Policy]:
             CaseClosed: on_case_closed,
             EventRejected: on_event_rejected,
         },
-        policy=lambda event: policies.of(registry.clinic_of(event)),
-        sender=registry.clinic_of,
-        owner=_owner,
-        topic_of=registry.topic_of,
-        judges=registry.judges("intake").__contains__,
-        from_partner=registry.from_clinic,
-        rejection=rejection,
-        known_type=registry.BY_TYPE.__contains__,
-        partner_topics=frozenset({registry.CLINIC_TOPIC}),
-        keeps_unreadable=frozenset({registry.CLINIC_TOPIC}),
+        policies,
+        owner=lambda case: case.clinic,
     )

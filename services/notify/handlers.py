@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.fold import Defect, Handlers, Outcome, Rejected, event_id
+from runtime.fold import Handlers, Outcome, event_id
 from runtime.policy import Policies
 from services.notify import facts, messages
 from services.notify.disclosure import Disclosure, disclosure, readiness_updated
 from services.notify.policy import Policy
 from services.notify.rows import DeliveryRow, FeedRow, MessageRow, RemoveCase, Withhold
 from services.notify.state import Heard, Known, State, Stop, Told
+from services.table import table
 from workhardening_contracts import registry
 from workhardening_contracts.clinic import CaseErased, CaseWithdrawn, ConsentRevoked, ReadinessWithdrawn
-from workhardening_contracts.contract import EventData
 from workhardening_contracts.envelope import Envelope, Event, service_source, write_structured
 from workhardening_contracts.intake import (
     AssessmentCompleted,
@@ -253,15 +253,14 @@ def _body(data: ReadinessUpdated, identity: str, event: Event[Any]) -> bytes:
 
 def handlers(policies: Policies[Policy]) -> Handlers[Heard | Known, Policy]:
     """The table. Notify is the judge of no event: what it cannot use it leaves to the service that is."""
-    judges = registry.judges("notify")
 
     def owner(state: Heard | Known) -> str:
         return state.clinic
 
-    return Handlers(
-        service="notify",
-        state=State,
-        on={
+    return table(
+        "notify",
+        State,
+        {
             CaseOpened: on_case_opened,
             InformationNeeded: on_information_needed,
             CaseDeclined: on_case_declined,
@@ -284,23 +283,6 @@ def handlers(policies: Policies[Policy]) -> Handlers[Heard | Known, Policy]:
             CaseClosed: on_case_closed,
             EventRejected: on_event_rejected,
         },
-        policy=lambda event: policies.of(registry.clinic_of(event)),
-        sender=registry.clinic_of,
+        policies,
         owner=owner,
-        topic_of=registry.topic_of,
-        judges=lambda type_: type_ in judges,
-        from_partner=_from_partner,
-        rejection=_no_judge,
-        known_type=lambda type_: type_ in registry.BY_TYPE,
-        partner_topics=frozenset({registry.CLINIC_TOPIC}),
     )
-
-
-def _from_partner(type_: str) -> bool:
-    """A rejection counts as a partner's: it speaks of whoever sent the refused event, and a stranger's event that was
-    refused must not park the case it was aimed at."""
-    return registry.from_clinic(type_) or type_ == EventRejected.TYPE
-
-
-def _no_judge(_: Rejected) -> EventData:
-    raise Defect("not_a_judge")

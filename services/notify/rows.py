@@ -1,7 +1,7 @@
 """What a fold writes beside the case: rows for notify's own tables, each type with one set-based writer.
 
-The runtime calls the writers in the alphabetical order of these names, and two orders matter: `RemoveCase` must come
-after everything that adds rows of a case, and `Withhold` after `DeliveryRow`.
+The runtime calls the writers in the order of `effects.WRITERS`, and two orders matter: `RemoveCase` must come after
+everything that adds rows of a case, and `Withhold` after `DeliveryRow`.
 """
 
 from __future__ import annotations

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from runtime.fold import Handlers, Outcome, Rejected
+from runtime.fold import Handlers, Outcome
 from runtime.policy import Policies
 from services.planning import plan
 from services.planning.policy import Policy
 from services.planning.state import Ended, Frozen, Planned, State
-from workhardening_contracts import registry
+from services.table import table
 from workhardening_contracts.clinic import CaseErased
-from workhardening_contracts.contract import EventData
 from workhardening_contracts.envelope import Event
 from workhardening_contracts.intake import AssessmentCompleted
 from workhardening_contracts.planning import Verdict
 from workhardening_contracts.progress import CaseClosed, CaseEscalated, WeekAdvanced, WeekHeld, WeekRegressed
-from workhardening_contracts.readiness import EventRejected
 
 Judged = WeekAdvanced | WeekHeld | WeekRegressed
 Result = Outcome[Planned | Frozen | Ended]
@@ -78,7 +76,8 @@ def on_case_closed(state: State | None, event: Event[CaseClosed], policy: Policy
 
 
 def on_case_erased(state: State | None, event: Event[CaseErased], policy: Policy) -> Result:
-    return Outcome(None, erase=True)
+    """Of a case that is known: a stranger could otherwise bar one that is about to be opened."""
+    return Outcome(None, wait=True) if state is None else Outcome(None, erase=True)
 
 
 def _resumed(state: Frozen, policy: Policy) -> Result:
@@ -92,29 +91,12 @@ def _resumed(state: Frozen, policy: Policy) -> Result:
     return Outcome(planned, emit=[plan.revised(planned, state.escalation, "escalate", policy)])
 
 
-def rejection(rejected: Rejected) -> EventData:
-    """The refusal as it is published."""
-    return EventRejected(
-        judge=rejected.judge,
-        rejected_type=rejected.envelope.type,
-        rejected_source=rejected.envelope.source,
-        rejected_id=rejected.envelope.id,
-        topic=rejected.position.topic,
-        partition=rejected.position.partition,
-        offset=rejected.position.offset,
-        code=rejected.refusal.code,
-        field=rejected.refusal.field,
-        detail=rejected.refusal.detail,
-        mend=rejected.refusal.mend,
-    )
-
-
 def handlers(policies: Policies[Policy]) -> Handlers[Any, Policy]:
     """Planning's table, with each clinic's own policy."""
-    return Handlers(
-        service="planning",
-        state=State,
-        on={
+    return table(
+        "planning",
+        State,
+        {
             AssessmentCompleted: on_assessment_completed,
             WeekAdvanced: on_verdict("advance"),
             WeekHeld: on_verdict("hold"),
@@ -123,12 +105,6 @@ def handlers(policies: Policies[Policy]) -> Handlers[Any, Policy]:
             CaseClosed: on_case_closed,
             CaseErased: on_case_erased,
         },
-        policy=lambda event: policies.of(registry.clinic_of(event)),
-        sender=registry.clinic_of,
+        policies,
         owner=lambda state: state.clinic,
-        topic_of=registry.topic_of,
-        judges=lambda type_: type_ in registry.judges("planning"),
-        from_partner=registry.from_clinic,
-        rejection=rejection,
-        known_type=lambda type_: type_ in registry.BY_TYPE,
     )

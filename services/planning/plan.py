@@ -117,6 +117,7 @@ def issued(planned: Planned, policy: Policy) -> PlanIssued:
         total_weeks=planned.total_weeks,
         weeks=weeks,
         projected_shortfall=shortfall,
+        assumed=planned.basis.assumed,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from runtime.fold import Handlers, Outcome, Refusal, Rejected, event_id
+from runtime.fold import Handlers, Outcome, Refusal, event_id
 from runtime.policy import Policies
 from services.progress import session_log, signature
 from services.progress.policy import Policy
@@ -25,7 +25,7 @@ from services.progress.state import (
     State,
     Withdrawn,
 )
-from workhardening_contracts import registry
+from services.table import table
 from workhardening_contracts.clinic import (
     CaseErased,
     CaseWithdrawn,
@@ -36,12 +36,10 @@ from workhardening_contracts.clinic import (
     SessionCorrected,
     SessionRecorded,
 )
-from workhardening_contracts.contract import EventData
 from workhardening_contracts.envelope import Event
 from workhardening_contracts.intake import CaseOpened
 from workhardening_contracts.planning import PlanIssued, PlanRevised
 from workhardening_contracts.progress import CaseClosed
-from workhardening_contracts.readiness import EventRejected
 
 Result = Outcome[Opened | InProgram | Closed]
 
@@ -231,7 +229,8 @@ def on_follow_up_recorded(state: State | None, event: Event[FollowUpRecorded], p
 
 
 def on_case_erased(state: State | None, event: Event[CaseErased], policy: Policy) -> Result:
-    return Outcome(None, erase=True)
+    """Of a case that is known: a stranger could otherwise bar one that is about to be opened."""
+    return Outcome(None, wait=True) if state is None else Outcome(None, erase=True)
 
 
 def _in_hand(plan: PlanIssued | PlanRevised) -> PlanInHand:
@@ -258,29 +257,12 @@ def _refused(state: State | None, code: str) -> Result:
     return Outcome(state, reject=Refusal(code, detail, mend, field))
 
 
-def rejection(rejected: Rejected) -> EventData:
-    """The refusal as it is published."""
-    return EventRejected(
-        judge=rejected.judge,
-        rejected_type=rejected.envelope.type,
-        rejected_source=rejected.envelope.source,
-        rejected_id=rejected.envelope.id,
-        topic=rejected.position.topic,
-        partition=rejected.position.partition,
-        offset=rejected.position.offset,
-        code=rejected.refusal.code,
-        field=rejected.refusal.field,
-        detail=rejected.refusal.detail,
-        mend=rejected.refusal.mend,
-    )
-
-
 def handlers(policies: Policies[Policy]) -> Handlers[Any, Policy]:
     """Progress's table, with each clinic's own policy."""
-    return Handlers(
-        service="progress",
-        state=State,
-        on={
+    return table(
+        "progress",
+        State,
+        {
             CaseOpened: on_case_opened,
             PlanIssued: on_plan_issued,
             PlanRevised: on_plan_revised,
@@ -293,12 +275,6 @@ def handlers(policies: Policies[Policy]) -> Handlers[Any, Policy]:
             FollowUpRecorded: on_follow_up_recorded,
             CaseErased: on_case_erased,
         },
-        policy=lambda event: policies.of(registry.clinic_of(event)),
-        sender=registry.clinic_of,
+        policies,
         owner=lambda state: state.clinic,
-        topic_of=registry.topic_of,
-        judges=lambda type_: type_ in registry.judges("progress"),
-        from_partner=registry.from_clinic,
-        rejection=rejection,
-        known_type=lambda type_: type_ in registry.BY_TYPE,
     )

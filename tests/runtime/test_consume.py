@@ -90,6 +90,7 @@ async def test_a_service_that_starts_again_resumes_from_its_committed_offsets(ka
     await send(kafka.bootstrap, topic, [added(case, "2", 2)])
     async with started(handlers, topic, dsn, kafka.bootstrap) as process:
         await eventually(lambda: value(dsn, "SELECT count(*) = 2 FROM event_log"))
+        await eventually(process.counted)
         assert process.consumer.counts.records == 1
         assert process.consumer.counts.duplicates == 0
 

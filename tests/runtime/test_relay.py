@@ -160,6 +160,7 @@ async def test_the_same_event_delivered_again_after_a_restart_is_absorbed(kafka:
     await send(kafka.bootstrap, topic, [*events, added(case, "2", 2)])
     async with started(handlers, topic, dsn, kafka.bootstrap) as process:
         await eventually(lambda: value(dsn, "SELECT count(*) = 3 FROM event_log"))
+        await eventually(process.counted)
         assert process.consumer.counts.duplicates == 2
     state = await value(dsn, "SELECT state FROM cases")
     assert Sum.model_validate_json(state).total == 3

@@ -206,6 +206,10 @@ class Process:
     relay: Relay
     pool: Pool
 
+    async def counted(self) -> bool:
+        """Whether a batch has been counted: that follows the commit of its offsets."""
+        return self.consumer.counts.batches > 0
+
 
 @contextlib.asynccontextmanager
 async def started(

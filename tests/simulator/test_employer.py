@@ -149,11 +149,15 @@ async def test_it_listens_where_it_says_and_answers_strangers_401() -> None:
 
 async def test_trouble_is_over_at_the_second_attempt_and_no_update_is_lost() -> None:
     answers: list[int] = []
+    unknown = False
     async with employer(EmployerConfig(public_key=PUBLIC, trouble=1.0)) as acme:
         for sequence in range(1, 13):
             answers.append(await deliver(acme.port, sequence))
+            unknown |= any(not update.acknowledged for update in acme.book.updates)
             if answers[-1] != 204:
                 assert await deliver(acme.port, sequence) == 204
     assert {429, 500} <= set(answers)
+    assert unknown
+    assert all(update.acknowledged for update in acme.book.updates)
     assert [update.sequence for update in acme.book.updates] == list(range(1, 13))
     assert acme.book.out_of_order == 0

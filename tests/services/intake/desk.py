@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -64,4 +65,4 @@ class MemoryBroker:
 
 def desk_of(receipts: MemoryReceipts, broker: MemoryBroker) -> Desk:
     """A desk over these two."""
-    return Desk(receipts, broker.publish, KEY, lambda traceparent: traceparent)
+    return Desk(receipts, broker.publish, KEY, nullcontext)

@@ -370,9 +370,9 @@ def test_an_erased_case_is_gone_and_refuses_what_comes_after() -> None:
     assert [each.result for each in folded[2:]] == ["folded", "rejected"]
 
 
-def test_what_waits_for_a_referral_is_erased_too() -> None:
-    case, _ = when(recorded(), said(CaseErased(reason_code="opened_in_error"), "e1"))
-    assert (case.erased, case.waiting) == (True, ())
+def test_an_unknown_case_is_not_erased_so_that_a_stranger_cannot_bar_it() -> None:
+    case, _ = when(said(CaseErased(reason_code="opened_in_error"), "e1"))
+    assert (case.erased, len(case.waiting)) == (False, 1)
 
 
 def test_a_rejection_marks_its_receipt_and_leaves_the_case_alone() -> None:

@@ -311,7 +311,9 @@ def test_a_rejection_goes_to_the_clinic_that_sent_the_refused_event_and_makes_no
 
 def test_a_stranger_whose_event_was_refused_does_not_park_the_case_it_was_aimed_at() -> None:
     case, _ = given(IN_PROGRAM)
-    assert when(case, rejected(revoke(), clinic="south")).result == "ignored"
+    folded = when(case, rejected(revoke(), clinic="south"))
+    assert (folded.result, folded.case.state, folded.case.parked) == ("folded", case.state, 0)
+    assert {row.clinic for row in folded.effects if isinstance(row, FeedRow)} == {"south"}
 
 
 def test_an_escalation_alerts_the_clinicians_and_tells_the_employer_nothing_of_it() -> None:

@@ -339,7 +339,7 @@ odd_demands = st.builds(
 
 @settings(derandomize=True, deadline=None)
 @given(
-    st.lists(odd_demands, min_size=1, max_size=4),
+    st.lists(odd_demands, min_size=1, max_size=4, unique_by=lambda demand: demand.key),
     st.lists(odd_amounts, min_size=4, max_size=4),
     st.floats(0.01, 16),
     st.floats(0, 16),

@@ -251,7 +251,10 @@ odd = st.sampled_from([0.0, 5e-324, 1.0, 100_000.0])
 def test_whatever_a_contract_allows_can_be_judged(
     profile: list[tuple[float, Unit]], shown: list[tuple[float, Unit]]
 ) -> None:
-    demands = tuple(demand("lift", amount, unit) for amount, unit in profile)
+    zones = ("floor_waist", "waist_shoulder", "overhead")
+    demands = tuple(
+        demand("lift", amount, unit, zone=zone) for (amount, unit), zone in zip(profile, zones, strict=False)
+    )
     job = DemandProfile(title="Job", basis="template", demands=demands, shift_hours=8.0)
     world = World(progress=ProgressPolicy(readiness_from_week=1))
     live(world, (opened(), OPENED), (assessment(job, ()), date(2026, 3, 4)))
@@ -259,7 +262,10 @@ def test_whatever_a_contract_allows_can_be_judged(
         if not isinstance(world.readers["planning"].case.state, Planned):
             break
         week = first_week(world)
-        done = Performed(kind="lift", frequency="constant", amount=Quantity(amount=amount, unit=unit))
-        held = session(week, 0, performed=(done,))
+        done = tuple(
+            Performed(kind="lift", zone=zone, frequency="constant", amount=Quantity(amount=amount, unit=unit))
+            for zone in zones
+        )
+        held = session(week, 0, performed=done)
         live(world, recorded(held), closes(week.ends_on))
     assert "ReadinessAssessed" in world.kinds()
