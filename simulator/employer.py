@@ -56,6 +56,9 @@ class Update:
     valid: bool
     """Signed by the program and fit for the contract."""
     attempts: int = 1
+    acknowledged: bool = True
+    """The sender was told that it was taken. One that was not may have been withheld afterwards: it is held here all the
+    same, and the sender cannot know."""
     in_order: bool = True
     """Is newer than everything held of its case. The opposite is a defect of the sender."""
     missed: bool = False
@@ -132,8 +135,10 @@ class Employer:
         if trouble == "slow":
             await asyncio.sleep(0.5)
         status = self.take(body, request.headers, time.time())
-        # The update was taken, but the sender never learns of it.
-        return web.Response(status=500 if trouble == "answer_lost" and status == 204 else status)
+        if trouble == "answer_lost" and status == 204:
+            self._taken[id_].acknowledged = False
+            return web.Response(status=500)
+        return web.Response(status=status)
 
     def _trouble(self, id_: str) -> str | None:
         random = Random(f"{self._seed}/{self.name}/{id_}")
@@ -151,6 +156,7 @@ class Employer:
             return 401
         if id_ in self._taken:
             self._taken[id_].attempts += 1
+            self._taken[id_].acknowledged = True
             return 204
         update.attempts = self._attempts.get(id_, 1)
         last = self._last.get(update.case_ref, 0)
