@@ -57,8 +57,8 @@ class Update:
     """Signed by the program and fit for the contract."""
     attempts: int = 1
     acknowledged: bool = True
-    """The sender was told that it was taken. One that was not may have been withheld afterwards: it is held here all the
-    same, and the sender cannot know."""
+    """The sender was told that it was taken. One of which it was not may have been withheld afterwards: it is held here
+    all the same, and the sender cannot know."""
     in_order: bool = True
     """Is newer than everything held of its case. The opposite is a defect of the sender."""
     missed: bool = False

@@ -145,11 +145,11 @@ def on_case_closed(state: State | None, event: Event[CaseClosed], policy: Policy
 
 
 def on_event_rejected(state: State | None, event: Event[EventRejected], policy: Policy) -> Decided:
-    """Goes to the clinic that sent what was refused. It makes no case: the sender may be a stranger to it."""
+    """Goes to the clinic that sent what was refused. It makes and changes no case of another clinic's."""
     clinic = registry.clinic_of(event)
     rows = (_feed(event, clinic),) if clinic else ()
-    if state is None:
-        return Outcome(None, effects=rows)
+    if state is None or clinic != state.clinic:
+        return Outcome(state, effects=rows)
     return _told(facts.refused(state, event.data), event, policy, rows)
 
 
