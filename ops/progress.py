@@ -40,7 +40,7 @@ def _lines(console: Console) -> Callable[[cohort.Progress], None]:
     def show(at: cohort.Progress) -> None:
         nonlocal said
         now = time.monotonic()
-        if now - said >= LINE_EVERY_S or at.ended == at.cases:
+        if now - said >= LINE_EVERY_S:
             said = now
             console.print(f"{now - began:5.0f} s  {at.ended} of {at.cases} cases ended, {_note(at)}", highlight=False)
 

@@ -45,7 +45,7 @@ async def timeline(target: Target, case: UUID) -> list[Moment]:
     for service in SERVICES:
         async with connected(target.database, service) as connection:
             for row in await connection.fetch(
-                "SELECT source, id, type, time, received_at, result, body FROM event_log"
+                "SELECT source, id, type, time, received_at, sequence, result, body FROM event_log"
                 " WHERE case_ref = $1 AND topic <> 'runtime' ORDER BY case_version",
                 case,
             ):
@@ -53,7 +53,8 @@ async def timeline(target: Target, case: UUID) -> list[Moment]:
                 known = rows.setdefault(key, dict(row))
                 known["received_at"] = min(known["received_at"], row["received_at"])
                 results.setdefault(key, {})[service] = str(row["result"])
-    ordered = sorted(rows.items(), key=lambda entry: entry[1]["received_at"])
+    # What one transaction took bears one time; then the sender's own count decides.
+    ordered = sorted(rows.items(), key=lambda entry: (entry[1]["received_at"], entry[0][0], entry[1]["sequence"] or 0))
     return [
         Moment(row["time"], key[0], _short(row["type"]), _detail(row["body"]), _result(results[key]), key[1])
         for key, row in ordered

@@ -30,6 +30,10 @@ class SpanNode:
         """The services in this subtree."""
         return {self.service}.union(*(child.services() for child in self.children))
 
+    def delivers(self) -> bool:
+        """Whether an employer was told something in this subtree."""
+        return self.name.startswith("deliver") or any(child.delivers() for child in self.children)
+
     def count(self) -> int:
         """The spans in this subtree."""
         return 1 + sum(child.count() for child in self.children)
@@ -77,8 +81,8 @@ def _node(span: dict[str, Any]) -> SpanNode:
 
 
 def widest(top: list[SpanNode]) -> SpanNode | None:
-    """The root that reached the most services, and among those the one with the fewest spans: the easiest to read."""
-    return max(top, key=lambda node: (len(node.services()), -node.count()), default=None)
+    """The root that reached the most services, an employer if it can be, by the fewest spans: the easiest to read."""
+    return max(top, key=lambda node: (len(node.services()), node.delivers(), -node.count()), default=None)
 
 
 def draw(node: SpanNode) -> Tree:

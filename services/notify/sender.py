@@ -1,6 +1,8 @@
 """The worker that tells employers: claims what is due, asks again whether it may be told, signs, sends, records.
 
 A delivery is repeated until it was answered, under the same id: at least once on the wire, once in the disclosure log.
+The disclosure is logged before the first attempt: whether an attempt without an answer was read nobody knows, and an
+accounting that names a disclosure too many is a smaller wrong than one that lacks it.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import aiohttp
 import structlog
@@ -110,6 +112,11 @@ async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mappin
         await running.pool.execute(SQL["mark_withheld"], row["id"], row["lease"])
         return
     row = await _in_sequence(running.pool, row)
+    await running.pool.execute(
+        SQL["insert_disclosure"],
+        *(row["employer"], row["case_ref"], row["event_id"], row["sequence"], row["kind"], row["scopes"], row["bases"]),
+        hashlib.sha256(bytes(row["body"])).digest(),
+    )
     started, began = datetime.now(UTC), time.monotonic()
     with running.telemetry.delivering(f"deliver {row['kind']}", row["traceparent"], str(row["case_ref"])):
         if row["kind"] == "kafka":
@@ -165,7 +172,7 @@ async def _publish(running: Running, row: Mapping[str, Any]) -> Result:
 
 
 async def _record(running: Running, row: Mapping[str, Any], result: Result, started: datetime, took_ms: int) -> None:
-    """Mark, log the attempt and the disclosure in one transaction: none of the three without the others."""
+    """Mark, and log the attempt, in one transaction: neither without the other."""
     employer, event_id, attempts = (
         cast("str", row["employer"]),
         cast("str", row["event_id"]),
@@ -183,14 +190,7 @@ async def _record(running: Running, row: Mapping[str, Any], result: Result, star
             *(employer, event_id, attempts, started, took_ms, result.status, result.outcome, result.error),
         )
         if result.outcome == "delivered":
-            channel = cast("str", row["kind"])
-            digest = hashlib.sha256(bytes(row["body"])).digest()
             await connection.execute(SQL["mark_delivered"], row["id"])
-            await connection.execute(
-                SQL["insert_disclosure"],
-                *(employer, cast("UUID", row["case_ref"]), event_id, row["sequence"], channel),
-                *(row["scopes"], row["bases"], digest),
-            )
         elif result.outcome == "gone":
             await connection.execute(SQL["disable_endpoint"], employer, "gone")
             await connection.execute(SQL["mark_retry"], row["id"], row["lease"], 0.0)
