@@ -12,10 +12,10 @@ from uuid import UUID
 from rich.console import Console
 
 from deploy.local import stack as local
+from deploy.local.keys import EMPLOYERS
 from deploy.local.topics import provision_one, read_specs
 from ops import story
 from ops.kafka import lag
-from ops.keys import DEMO_EMPLOYERS
 from ops.progress import watching
 from ops.reconcile import Reconciliation, reconcile
 from ops.registered import handlers_of, service_of
@@ -123,7 +123,7 @@ async def _employers(target: Target) -> dict[str, EmployerConfig]:
     configs: dict[str, EmployerConfig] = {}
     async with connected(target.database, "notify") as connection:
         known = {entry.employer: entry for entry in await list_endpoints(connection)}
-        for employer in DEMO_EMPLOYERS:
+        for employer in EMPLOYERS:
             port = _free_port()
             url = f"http://127.0.0.1:{port}/work-status"
             if employer in known:

@@ -56,15 +56,7 @@ def case(ref: UUID, *, trace: bool = False, json: Json = False) -> None:
 def parked_list(*, limit: int = 50, json: Json = False) -> None:
     """Parked cases by service: how many records queue, since when, and why the first one failed."""
 
-    async def read() -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for service in SERVICES:
-            async with connected(target().database, service) as connection:
-                for row in await connection.fetch(SQL["list_parked"], limit):
-                    rows.append({"service": service, **dict(row)})
-        return rows
-
-    found = asyncio.run(read())
+    found = asyncio.run(_from_all("list_parked", limit))
     if json:
         answer(as_json(found))
         return
@@ -78,25 +70,16 @@ def parked_list(*, limit: int = 50, json: Json = False) -> None:
 def parked_show(ref: UUID, *, json: Json = False) -> None:
     """The records that a parked case queues, in the order in which they will be folded."""
 
-    async def read() -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for service in SERVICES:
-            async with connected(target().database, service) as connection:
-                for row in await connection.fetch(SQL["parked_of_case"], ref):
-                    kept = ("id", "topic", "partition", "offset", "source", "event_id", "reason")
-                    rows.append({"service": service, **{name: row[name] for name in kept}})
-        return rows
-
-    found = asyncio.run(read())
+    kept = ("service", "id", "topic", "partition", "offset", "source", "event_id", "reason")
+    found = [{name: row[name] for name in kept} for row in asyncio.run(_from_all("parked_of_case", ref))]
     if not found:
         raise CommandError(f"case {ref} is parked nowhere: see `whp parked list`")
+    if json:
+        answer(as_json(found))
+        return
     for row in found:
-        answer(
-            as_json(row)
-            if json
-            else f"{row['service']:9} {row['topic']} {row['partition']}/{row['offset']}"
-            f"  {row['source']} {row['event_id']}  {row['reason']}"
-        )
+        place = f"{row['topic']} {row['partition']}/{row['offset']}"
+        answer(f"{row['service']:9} {place}  {row['source']} {row['event_id']}  {row['reason']}")
 
 
 @parked.command(name="retry")
@@ -118,6 +101,14 @@ def parked_retry(ref: UUID, *, service: str | None = None) -> int:
             )
         left += result.left
     return 1 if left else 0
+
+
+async def _from_all(query: str, argument: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for service in SERVICES:
+        async with connected(target().database, service) as connection:
+            rows += [{"service": service, **dict(row)} for row in await connection.fetch(SQL[query], argument)]
+    return rows
 
 
 async def _retry(name: str, ref: UUID) -> Retried:
@@ -167,15 +158,7 @@ def _named(service: str | None) -> tuple[str, ...]:
 def dead_letters_list(*, limit: int = 50, json: Json = False) -> None:
     """Records that could not be read and name no case, newest first."""
 
-    async def read() -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for service in SERVICES:
-            async with connected(target().database, service) as connection:
-                for row in await connection.fetch(SQL["list_dead_letters"], limit):
-                    rows.append({"service": service, **dict(row)})
-        return rows
-
-    found = asyncio.run(read())
+    found = asyncio.run(_from_all("list_dead_letters", limit))
     if json:
         answer(as_json(found))
         return

@@ -72,15 +72,14 @@ def target() -> Target:
 
 def target_of(stack: local.Stack) -> Target:
     """The addresses of a local stack."""
-    keys = stack.keys.model_dump()
     return Target(
         stack.kafka,
         stack.database,
         stack.front_door,
         stack.employer_door,
         stack.zipkin,
-        {name: str(key) for name, key in keys["clinics"].items()},
-        {name: str(key) for name, key in keys["employers"].items()},
+        stack.keys.clinics,
+        stack.keys.employers,
         local=True,
     )
 

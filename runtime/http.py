@@ -6,8 +6,7 @@ Errors follow RFC 9457 with a stable `code` and the field's path, and never hold
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,9 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from runtime.keys import bearer
-
-if TYPE_CHECKING:
-    from runtime.service import Running
+from runtime.running import Running
 
 PROBLEM = "application/problem+json"
 
@@ -42,15 +39,6 @@ class Problem(Exception):
         self.detail = detail
         self.field = field
         self.headers = headers
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Whether the process gets on with its work, and whether it may be sent any."""
-
-    live: bool
-    ready: bool
-    why: str
 
 
 def running(request: Request) -> Running:

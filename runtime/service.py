@@ -22,11 +22,12 @@ from runtime.cases import add_partitions
 from runtime.consume import Consumer, Halt
 from runtime.db import Pool, Writer, open_pool, reduce_error
 from runtime.fold import Handlers
-from runtime.http import Health, make_app
+from runtime.http import make_app
 from runtime.metrics import add_metrics
 from runtime.migrate import pending
-from runtime.relay import Publish, Publisher, Relay, transient
+from runtime.relay import Publisher, Relay, transient
 from runtime.retry import expire_waiting
+from runtime.running import Running
 from runtime.settings import Settings
 from runtime.telemetry import Telemetry, set_up_logs, set_up_traces
 
@@ -38,7 +39,6 @@ log = structlog.get_logger("service")
 EXPIRE_EVERY_S = 3600.0
 # A start waits this long for Kafka, PostgreSQL and its migrations; then the process exits and is started again.
 START_S = 60.0
-RELAY_STALE_S = 30.0
 EXIT_HALTED = 70
 
 
@@ -52,29 +52,6 @@ class Service:
     writers: Mapping[type, Writer] = field(default_factory=dict[type, Writer])
     routers: tuple[APIRouter, ...] = ()
     workers: tuple[Callable[[Running], Coroutine[Any, Any, None]], ...] = ()
-
-
-@dataclass
-class Running:
-    """A started service, as its doors and workers see it."""
-
-    service: str
-    settings: Settings
-    pool: Pool
-    publish: Publish
-    telemetry: Telemetry
-    consumer: Consumer[Any, Any]
-    relay: Relay
-    partitions: int
-
-    def health(self) -> Health:
-        """Liveness by progress: that the relay takes its turns and nothing has halted; never a ping of the broker."""
-        if self.consumer.halted.done():
-            return Health(False, False, "halted")
-        if time.monotonic() - self.relay.last_turn > RELAY_STALE_S:
-            return Health(False, False, "the relay takes no turns")
-        # A member without partitions is idle, not unready: another replica has them.
-        return Health(True, True, "ok")
 
 
 def run(service: Service) -> None:

@@ -1,16 +1,15 @@
 """What stands between the infrastructure and the services: tables, topics, and the demo's keys."""
 
 import asyncio
-import importlib
-import importlib.util
-import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from runtime.migrate import apply_access, apply_service
+
+from .keys import issue_missing
 from .layout import StackError, layout_of
 from .provision import ACCESS, SERVICES
-from .state import Keys, Stack, change, load
+from .state import Stack, change, load
 from .topics import provision_topics
 
 
@@ -25,33 +24,18 @@ def prepare(root: Path, *, say: Callable[[str], None]) -> None:
         raise StackError("There is no stack to prepare; start one with `make up`.")
     for done in asyncio.run(_tables_and_topics(root, stack)):
         say(done)
-    keys = _issue_keys(stack)
-    if keys is not None:
+    keys = asyncio.run(issue_missing(stack.database, stack.keys))
 
-        def amend(written: Stack) -> None:
-            written.keys = keys
+    def amend(written: Stack) -> None:
+        written.keys = keys
 
-        change(layout, amend)
+    change(layout, amend)
 
 
 async def _tables_and_topics(root: Path, stack: Stack) -> list[str]:
-    from runtime.migrate import apply_access, apply_service  # without services nobody needs the runtime
-
     done: list[str] = []
     for service in SERVICES:
         files = await apply_service(stack.database, service, service)
         done += [f"{service}: ran {file}" for file in files]
     done += [f"{ACCESS}: ran {file}" for file in await apply_access(stack.database)]
     return done + await provision_topics(stack.kafka, root / "contracts" / "topics")
-
-
-def _issue_keys(stack: Stack) -> Keys | None:
-    # The demo is no part of the program: without its module there are no demo keys. It is given the stack as
-    # stack.json has it and answers {"clinics": {id: ...}, "employers": {id: ...}}, the same ones each time.
-    if importlib.util.find_spec("ops.keys") is None:
-        return None
-    issue: Any = importlib.import_module("ops.keys").provision_demo
-    issued: Any = issue(stack.model_dump(mode="json"))
-    if inspect.iscoroutine(issued):
-        issued = asyncio.run(issued)
-    return Keys.model_validate(issued)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from .layout import Layout, StackError, write_whole
 
@@ -22,8 +22,8 @@ class Service(BaseModel):
 class Keys(BaseModel, extra="forbid"):
     """The demo's API keys by clinic and by employer."""
 
-    clinics: dict[str, JsonValue] = {}
-    employers: dict[str, JsonValue] = {}
+    clinics: dict[str, str] = {}
+    employers: dict[str, str] = {}
 
 
 class Stack(BaseModel):

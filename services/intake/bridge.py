@@ -23,7 +23,7 @@ from runtime.fold import Position, Refusal, rejection_of
 from runtime.parking import write_dead_letter
 from runtime.policy import Policies
 from runtime.relay import transient
-from runtime.service import Running
+from runtime.running import Running
 from services.intake.admission import Desk, admit
 from services.intake.handlers import handlers
 from services.intake.policy import Policy

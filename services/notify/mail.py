@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import structlog
 
 from runtime.db import queries
-from runtime.service import Running
+from runtime.running import Running
 
 log = structlog.get_logger("mail")
 SQL = queries("services.notify")

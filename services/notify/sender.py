@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 
 from runtime.db import Pool, queries
 from runtime.relay import PublishFailed
-from runtime.service import Running
+from runtime.running import Running
 from services.notify.address import CheckedResolver, NotPublic, Refused, check_url
 from services.notify.delivery import Outcome, following, outcome_of, retry_after_s, wait_s
 from services.notify.disclosure import still_permitted

@@ -1,26 +1,26 @@
 """The local stack as a whole: a real Kafka and PostgreSQL, started and stopped."""
 
 import asyncio
-import importlib.machinery
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 
 import asyncpg
 import httpx
 import pytest
 
-from deploy.local import artifacts, infrastructure, kafka, ports, postgres, processes
+from deploy.local import artifacts, infrastructure, kafka, ports, postgres, prepare, processes
 from deploy.local.layout import Layout, StackError
 from deploy.local.ports import HOST
 from deploy.local.stack import Stack, down, read, up
+from deploy.local.state import Keys
 from deploy.local.topics import provision_one, provision_topics, read_specs
 
 ROOT = Path(__file__).parents[2]
@@ -36,10 +36,14 @@ def start(said: list[str] | None = None) -> Stack:
 
 
 @pytest.fixture
-def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Layout]:
-    monkeypatch.setenv("WHP_LOCAL", str(tmp_path / "local"))
-    yield Layout(tmp_path / "local")
+def layout(monkeypatch: pytest.MonkeyPatch) -> Generator[Layout]:
+    # Not pytest's own folder: each start of pytest closes that to the database server's user.
+    base = Path(tempfile.mkdtemp(prefix="whp-stack-")) / "local"
+    base.parent.chmod(0o755)
+    monkeypatch.setenv("WHP_LOCAL", str(base))
+    yield Layout(base)
     down(ROOT, say=say_nothing)
+    shutil.rmtree(base.parent, ignore_errors=True)
 
 
 def test_a_second_start_uses_what_runs_and_a_stop_leaves_no_process(layout: Layout) -> None:
@@ -317,19 +321,13 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert admin_dsn.startswith("postgresql://postgres:")
         return [f"0001 of {' for '.join(names)}".strip()]
 
-    def provision_demo(stack: dict[str, object]) -> dict[str, object]:
-        return {"clinics": {"north": str(stack["kafka"])}, "employers": {}}
+    async def issue(database: str, known: Keys) -> Keys:
+        return Keys(clinics={"north": database})
 
-    stand_in(monkeypatch, "runtime.migrate", apply_service=apply, apply_access=apply)
-    stand_in(monkeypatch, "ops.keys", provision_demo=provision_demo)
+    monkeypatch.setattr(prepare, "apply_service", apply)
+    monkeypatch.setattr(prepare, "apply_access", apply)
+    monkeypatch.setattr(prepare, "issue_missing", issue)
     return root
-
-
-def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **content: object) -> None:
-    module = ModuleType(name)
-    module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-    vars(module).update(content)
-    monkeypatch.setitem(sys.modules, name, module)
 
 
 def test_services_are_started_kept_alive_and_stopped_even_without_their_supervisor(
@@ -340,7 +338,7 @@ def test_services_are_started_kept_alive_and_stopped_even_without_their_supervis
     assert "intake: ran 0001 of intake for intake" in said
     assert "access: ran 0001 of" in said
     assert "created clinic.events.v1 (12 partitions)" in said
-    assert stack.keys.clinics == {"north": stack.kafka}
+    assert stack.keys.clinics == {"north": stack.database}
     assert httpx.get(f"{stack.front_door}/readyz", trust_env=False).status_code == 200
     assert sorted(processes.running(layout.base).values()) == sorted([*stack.pids, *stack.services])
 

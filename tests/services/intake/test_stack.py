@@ -19,7 +19,7 @@ from aiokafka.record.util import calc_crc32c
 from runtime.db import Pool, open_pool
 from runtime.fold import Position
 from runtime.relay import Publisher
-from runtime.service import Running
+from runtime.running import Running
 from runtime.telemetry import set_up_traces
 from services.intake import demand_library
 from services.intake.admission import admit

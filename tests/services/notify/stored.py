@@ -14,7 +14,7 @@ from runtime.batch import apply
 from runtime.db import Pool
 from runtime.fold import Position
 from runtime.records import Record, open_record
-from runtime.service import Running
+from runtime.running import Running
 from runtime.settings import Settings
 from runtime.telemetry import set_up_traces
 from services.notify.effects import WRITERS

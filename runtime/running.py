@@ -1,0 +1,48 @@
+"""A started service, as its doors and workers see it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.consume import Consumer
+from runtime.db import Pool
+from runtime.relay import Publish, Relay
+from runtime.settings import Settings
+from runtime.telemetry import Telemetry
+
+# A relay looks at the outbox 20 times a second; this long without a look is no load but a hang.
+RELAY_STALE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the process gets on with its work, and whether it may be sent any."""
+
+    live: bool
+    ready: bool
+    why: str
+
+
+@dataclass
+class Running:
+    """What a door or worker may use."""
+
+    service: str
+    settings: Settings
+    pool: Pool
+    publish: Publish
+    telemetry: Telemetry
+    consumer: Consumer[Any, Any]
+    relay: Relay
+    partitions: int
+
+    def health(self) -> Health:
+        """Liveness by progress: that the relay takes its turns and nothing has halted; never a ping of the broker."""
+        if self.consumer.halted.done():
+            return Health(False, False, "halted")
+        if time.monotonic() - self.relay.last_turn > RELAY_STALE_S:
+            return Health(False, False, "the relay takes no turns")
+        # A member without partitions is idle, not unready: another replica has them.
+        return Health(True, True, "ok")
