@@ -58,6 +58,8 @@ class CaseDeclined(EventData):
 
     clinic: Ref
     eligibility: Eligibility
+    alerts: tuple[Code, ...] = ()
+    """Same-day clinician alerts, e.g. `phq9_item9`, `red_flag`: also a declined worker may be in danger."""
 
 
 class AssessmentCompleted(EventData):

@@ -97,3 +97,5 @@ class PlanRevised(_Plan):
     verdict: Verdict
     frozen: bool
     """True after an escalation: no further session is planned until a clinician decides."""
+    assessed_on: date | None = None
+    """The day of the clean assessment that ended a freeze: alerts from before it are answered, later ones are not."""
