@@ -253,7 +253,7 @@ async def _reconcile_bridge(target: Target, seen: Seen, found: Reconciliation) -
 
 
 def _check_order(seen: Seen, found: Reconciliation) -> None:
-    for topic, case in seen.sequences.keys() | seen.promised.keys():
+    for topic, case in sorted(seen.sequences.keys() | seen.promised.keys()):
         numbers = list(seen.sequences.get((topic, case), {}).values())
         if len(set(numbers)) < len(numbers):
             found.duplicate += len(numbers) - len(set(numbers))
