@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from deploy.local.topics import provision_one, read_specs
 from ops.app import Json, answer, app, clinics, employers, keys
@@ -19,7 +21,9 @@ from workhardening_contracts.registry import EMPLOYER_TOPIC
 
 
 @app.command
-def publish(file: str, *, clinic: str | None = None, json: Json = False) -> int:
+def publish(
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)], *, clinic: str | None = None, json: Json = False
+) -> int:
     """Send events through the front door, as a clinic's system would.
 
     Parameters
