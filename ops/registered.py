@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
 from ops.target import SERVICES
 from runtime.fold import Handlers
-from runtime.service import Service
 from runtime.settings import Settings
+
+if TYPE_CHECKING:
+    # It brings the web server and the Kafka client along: a second that a command which only looks need not wait.
+    from runtime.service import Service
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
@@ -17,11 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ops import story, traces
-from ops.demo import Finished
 from ops.reconcile import Reconciliation
 from ops.target import ROOT, Target
 from simulator import outcomes
-from simulator.cohort import CohortResult
+
+if TYPE_CHECKING:
+    from ops.demo import Finished
+    from simulator.cohort import CohortResult
 
 
 async def show(finished: Finished, console: Console) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from deploy.local import stack
 from deploy.local.topics import provision_topics
 from ops.app import answer, app, console, say, topics
-from ops.demo import run_cohort
 from ops.report import as_document, show, write_report
 from ops.target import ROOT, SERVICES, CommandError, target
 from runtime.migrate import apply_access, apply_service
@@ -48,6 +47,8 @@ def demo(*, cases: int = 60, seed: int = 1, report: Path | None = None) -> int:
     report
         Write the figures as JSON to this file.
     """
+    from ops.demo import run_cohort  # it brings the simulator and the services along, which no other command needs
+
     if cases < 1:
         raise CommandError("give at least one case: --cases 60")
     if report is not None and not report.absolute().parent.is_dir():
