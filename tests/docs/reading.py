@@ -14,13 +14,8 @@ _HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 
 
 def committed() -> list[Path]:
-    """Every file of the repository that is, or is about to be, under version control."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
+    """Every file of the repository that is under version control."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     return [path for name in listed.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
 
 
