@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from ops.target import SERVICES
+from ops.target import SERVICES, CommandError
 from runtime.fold import Handlers
+from runtime.policy import BadPolicy
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,11 +27,16 @@ def service_of(name: str) -> Service:
 
 
 def handlers_of(name: str) -> Handlers[Any, Any]:
-    """A service's decisions with the default policy, or with the policy file that WHP_POLICY_FILE names."""
+    """A service's decisions with the default policy, or with the policy file that WHP_POLICY_FILE names.
+
+    Raises CommandError for a policy file that cannot be used.
+    """
     unused = "0" * 32
-    return service_of(name).handlers(
-        Settings(kafka_bootstrap="", database_url=SecretStr(""), digest_key=SecretStr(unused))
-    )
+    settings = Settings(kafka_bootstrap="", database_url=SecretStr(""), digest_key=SecretStr(unused))
+    try:
+        return service_of(name).handlers(settings)
+    except BadPolicy as bad:
+        raise CommandError(str(bad)) from None
 
 
 def handled_types() -> Mapping[str, frozenset[str]]:

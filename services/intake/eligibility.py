@@ -7,7 +7,7 @@ be met. An answer that is not known makes the decision `information_needed`, unl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import date
 from typing import Literal
 
@@ -64,7 +64,7 @@ class Decision(Contract):
 def eligibility(referral: Referral, policy: Policy, on: date) -> Decision:
     """Decide a referral as of the date `on` (the day the clinic sent it)."""
     answers: dict[str, Tri] = {**_criteria(referral), **_gates(referral, policy, on)}
-    used, refused = _overrides(referral, answers)
+    used, refused = _overrides(referral, answers, policy.override_roles)
     set_aside = {override.criterion for override in used}
     effective: dict[str, Tri] = {name: "yes" if name in set_aside else answer for name, answer in answers.items()}
 
@@ -146,7 +146,9 @@ def _at_least(needed: int, answers: list[Tri]) -> Tri:
     return "unknown" if answers.count("yes") + answers.count("unknown") >= needed else "no"
 
 
-def _overrides(referral: Referral, answers: Mapping[str, Tri]) -> tuple[tuple[Override, ...], list[str]]:
+def _overrides(
+    referral: Referral, answers: Mapping[str, Tri], roles: Set[str]
+) -> tuple[tuple[Override, ...], list[str]]:
     """The overrides that set something aside (the first for each name), and the reason codes of the refused ones."""
     used: dict[str, Override] = {}
     refused: list[str] = []
@@ -158,6 +160,8 @@ def _overrides(referral: Referral, answers: Mapping[str, Tri]) -> tuple[tuple[Ov
             continue
         elif name in NEVER_OVERRIDDEN or (answers[name] == "unknown" and name in NEEDED_AS_DATA):
             refused.append(f"override_refused.{name}")
+        elif override.role not in roles:
+            refused.append(f"override_role_refused.{name}")
         else:
             used[name] = override
     return tuple(used.values()), list(dict.fromkeys(refused))

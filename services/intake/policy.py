@@ -22,6 +22,9 @@ BARRING_RED_FLAGS = frozenset(
 """Findings that need a physician before any exercise (red flags of the low-back-pain guidelines, and the absolute
 contraindications to exercise testing of ACSM)."""
 
+OVERRIDE_ROLES = frozenset({"medical_director", "physician", "program_director"})
+"""Those who answer for an admission: medically, or for the program. The program's own convention."""
+
 
 class Policy(BaseModel):
     """Intake's policy. The admission criteria follow the usual entry criteria of work hardening programs (CARF)."""
@@ -31,8 +34,10 @@ class Policy(BaseModel):
     version: str = "default-1"
     further_criteria: Annotated[int, Field(ge=0, le=4)] = 1
     """How many of the criteria (b) to (e) must be met beside (a), the workplace injury."""
-    barring_red_flags: Annotated[frozenset[Code], Field(strict=False)] = BARRING_RED_FLAGS
+    barring_red_flags: frozenset[Code] = BARRING_RED_FLAGS
     """Red flags that bar the program until they are cleared. Others are carried and shown."""
+    override_roles: frozenset[Code] = OVERRIDE_ROLES
+    """Who may set a criterion or gate aside. Another role's override is named in the decision and not used."""
     min_hours_per_day: Annotated[float, Field(ge=0, le=8)] = 2.0
     """Tolerance needed to begin, h: a first session is 2 hours."""
     min_days_per_week: Annotated[int, Field(ge=1, le=7)] = 3

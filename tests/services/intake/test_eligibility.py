@@ -22,8 +22,8 @@ overrides = st.lists(
     st.builds(
         Override,
         criterion=st.sampled_from([*NAMES, "star_sign"]),
-        role=st.just("physician"),
-        reason_code=st.just("program_director"),
+        role=st.sampled_from(["physician", "program_director", "front_desk"]),
+        reason_code=st.just("stable_for_months"),
     ),
     max_size=4,
 ).map(tuple)
@@ -236,6 +236,23 @@ def test_a_low_tolerance_can_be_overridden() -> None:
     assert eligibility(low, POLICY, TODAY).verdict == "accepted"
 
 
+@pytest.mark.parametrize("role", ["front_desk", "physical_therapist"])
+def test_an_override_by_a_role_that_may_not_is_not_used_and_the_decision_says_so(role: str) -> None:
+    by = _override("medical_clearance").model_copy(update={"role": role})
+    decision = eligibility(referral(medical_clearance="no", overrides=(by,)), POLICY, TODAY)
+    assert (decision.verdict, decision.overrides) == ("declined", ())
+    assert decision.reasons == ("unmet.medical_clearance", "override_role_refused.medical_clearance")
+    allowed = Policy(override_roles=frozenset({role}))
+    assert eligibility(referral(medical_clearance="no", overrides=(by,)), allowed, TODAY).verdict == "accepted"
+
+
+def test_a_physicians_override_counts_though_another_role_said_it_first() -> None:
+    first = _override("injury_age").model_copy(update={"role": "front_desk"})
+    old = Injury(occurred_on=date(2020, 1, 1), body_part="back")
+    decision = eligibility(referral(injury=old, overrides=(first, _override("injury_age"))), POLICY, TODAY)
+    assert (decision.verdict, decision.overrides) == ("accepted", (_override("injury_age"),))
+
+
 def test_an_override_that_names_nothing_we_know_is_reported() -> None:
     decision = eligibility(referral(overrides=(_override("star_sign"),)), POLICY, TODAY)
     assert (decision.overrides, decision.reasons) == ((), ("override_names_nothing",))
@@ -269,6 +286,7 @@ def test_an_accepted_referral_has_all_that_planning_needs(asked: Referral) -> No
     used = {override.criterion for override in decision.overrides}
     assert not used & NEVER_OVERRIDDEN
     assert not used & NEEDED_AS_DATA & set(decision.unknown)
+    assert {override.role for override in decision.overrides} <= POLICY.override_roles
 
 
 @given(referrals, st.sampled_from(["medical_clearance", "return_to_work_goal", "treatment_consent"]))

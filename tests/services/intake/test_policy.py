@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from runtime.policy import load
+from runtime.policy import BadPolicy, load
 from services.intake.eligibility import eligibility
 from services.intake.handlers import handlers
 from services.intake.policy import Policy
@@ -20,7 +19,8 @@ from workhardening_contracts.clinic import ReferralReceived
 def _file(folder: Path, **default: Any) -> Path:
     path = folder / "policy.json"
     own = {"south": {"min_days_per_week": 5}}
-    path.write_text(json.dumps({"version": "2026-1", "default": default, "clinics": own}), encoding="utf-8")
+    document = {"version": "2026-1", "intake": {"default": default, "clinics": own}}
+    path.write_text(json.dumps(document), encoding="utf-8")
     return path
 
 
@@ -47,7 +47,7 @@ def test_a_file_changes_the_numbers_and_a_clinic_its_own(tmp_path: Path) -> None
     ],
 )
 def test_a_number_outside_its_bounds_or_unknown_is_refused(tmp_path: Path, beyond: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(BadPolicy):
         load(Policy, _file(tmp_path, **beyond))
 
 
