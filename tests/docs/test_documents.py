@@ -37,7 +37,7 @@ _REGISTRIES = tuple(
     )
 )
 _MACHINE = re.compile(
-    r"(?<![\w.$}/~-])/(?:" + "|".join(("work", "root", "tmp", "home", "Users", "mnt", "opt")) + r")/\w"
+    r"(?<![\w.$}/~-])/(?:" + "|".join(("work", "root", "tmp", "home", "Users", "mnt", "opt")) + r")/[\w.]"
 )
 
 
