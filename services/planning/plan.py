@@ -7,12 +7,13 @@ from datetime import date, timedelta
 
 from services.planning import blocks, hours, trajectory
 from services.planning.policy import Policy
-from services.planning.state import Basis, Level, Planned
+from services.planning.state import Basis, Frozen, Level, Planned
 from workhardening_contracts.demand import Capacity, best_capacity
 from workhardening_contracts.intake import AssessmentCompleted
 from workhardening_contracts.planning import PlanIssued, PlannedWeek, PlanRevised, Shortfall, Target, Verdict
 
 WEEK = timedelta(days=7)
+_TAKEN = {"reassessed": None, "reassessed_by": None}
 LAST_WEEK = 52
 """The largest week number that the contracts carry."""
 
@@ -22,14 +23,14 @@ def monday_after(day: date) -> date:
     return day + timedelta(days=7 - day.weekday())
 
 
-def begin(clinic: str, assessment: AssessmentCompleted, policy: Policy) -> Planned:
-    """The first plan, from the first Monday after the assessment."""
+def begin(clinic: str, assessment: AssessmentCompleted, known_on: date, policy: Policy) -> Planned:
+    """The first plan, from the first Monday after the assessment and after the day on which it was complete."""
     total = min(policy.weeks, assessment.authorised_weeks or policy.weeks)
     basis, levels = _start(assessment, total, policy)
     return Planned(
         clinic=clinic,
         basis=basis,
-        started_on=monday_after(assessment.assessed_on),
+        started_on=monday_after(max(assessment.assessed_on, known_on)),
         version=1,
         week=1,
         total_weeks=total,
@@ -37,13 +38,13 @@ def begin(clinic: str, assessment: AssessmentCompleted, policy: Policy) -> Plann
     )
 
 
-def begin_again(planned: Planned, assessment: AssessmentCompleted, policy: Policy) -> Planned:
+def begin_again(planned: Planned, assessment: AssessmentCompleted, known_on: date, policy: Policy) -> Planned:
     """The first plan anew, because the assessment was repeated or corrected before any verdict.
 
     A program that has begun keeps its calendar: sessions of its first week may have been held already.
     """
-    again = begin(planned.clinic, assessment, policy)
-    begun = assessment.assessed_on >= planned.started_on
+    again = begin(planned.clinic, assessment, known_on, policy)
+    begun = max(assessment.assessed_on, known_on) >= planned.started_on
     return again.model_copy(
         update={
             "version": planned.version + 1,
@@ -78,18 +79,29 @@ def revise(planned: Planned, verdict: Verdict, attained: Sequence[Capacity], pol
     return planned.model_copy(update={**common, "levels": levels})
 
 
-def freeze(planned: Planned) -> Planned:
-    """The plan after an escalation, its next week not yet known."""
-    return planned.model_copy(update={"version": planned.version + 1, "answered": True})
+def freeze(planned: Planned, answers: str, verdict: Verdict, alerted_on: date) -> Frozen:
+    """The plan after a safety alert, its next week not yet known; `answers` is the id of the verdict event."""
+    stopped = planned.model_copy(update={"version": planned.version + 1, "answered": True})
+    return Frozen(clinic=planned.clinic, planned=stopped, escalation=answers, verdict=verdict, through=alerted_on)
+
+
+def reassess(frozen: Frozen, assessment: AssessmentCompleted, known_on: date) -> Frozen:
+    """A frozen plan with another assessment. One that shows an alert must itself be answered by a later one."""
+    waiting = frozen.planned.model_copy(update={"reassessed": assessment, "reassessed_by": known_on})
+    through = max(frozen.through, assessment.assessed_on) if assessment.alerts else frozen.through
+    return frozen.model_copy(update={"planned": waiting, "through": through})
 
 
 def resume(planned: Planned, assessment: AssessmentCompleted, policy: Policy) -> Planned | None:
-    """The plan from the first Monday after a clean assessment; None where no week number is left to carry it.
+    """The plan from the first Monday after a clean assessment and after the day on which it was complete.
+
+    None where no week number is left to carry it.
 
     Weeks keep the calendar's numbers. Frozen weeks were not trained, so they are added to the program and are not
     taken from the authorised ones.
     """
-    week = (monday_after(assessment.assessed_on) - planned.started_on).days // 7 + 1
+    monday = monday_after(max(assessment.assessed_on, planned.reassessed_by or assessment.assessed_on))
+    week = max(planned.week, (monday - planned.started_on).days // 7) + 1
     total = planned.total_weeks + week - planned.week - 1
     if total > LAST_WEEK:
         return None
@@ -127,8 +139,9 @@ def revised(planned: Planned, answers: str, verdict: Verdict, policy: Policy) ->
     return PlanRevised(**dict(first), answers=answers, verdict=verdict, frozen=False)
 
 
-def frozen(planned: Planned, answers: str) -> PlanRevised:
+def frozen(stopped: Frozen) -> PlanRevised:
     """The plan of a frozen case: it names the week that would follow, and plans none."""
+    planned = stopped.planned
     return PlanRevised(
         clinic=planned.clinic,
         plan_version=planned.version,
@@ -139,8 +152,8 @@ def frozen(planned: Planned, answers: str) -> PlanRevised:
         total_weeks=planned.total_weeks,
         weeks=(),
         projected_shortfall=(),
-        answers=answers,
-        verdict="escalate",
+        answers=stopped.escalation,
+        verdict=stopped.verdict,
         frozen=True,
     )
 
@@ -167,9 +180,7 @@ def _start(assessment: AssessmentCompleted, weeks: int, policy: Policy) -> tuple
             min(amount, trajectory.aim(demand, policy)) for demand, (amount, _) in zip(demands, starts, strict=True)
         ),
     )
-    first = _climb(start, basis, weeks, policy)[0]
-    if weeks > 1:
-        first = first.model_copy(update={"days": start.days, "hours": start.hours})
+    first = _climb(start, basis, weeks, policy)[0].model_copy(update={"days": start.days, "hours": start.hours})
     return basis, (start, first)
 
 
@@ -179,7 +190,7 @@ def _from_assessment(planned: Planned, assessment: AssessmentCompleted, policy: 
     if assessment.authorised_weeks is not None:
         total = max(planned.week, min(total, assessment.authorised_weeks + planned.frozen_weeks))
     basis, levels = _start(assessment, total - planned.week + 1, policy)
-    return planned.model_copy(update={"basis": basis, "levels": levels, "total_weeks": total, "reassessed": None})
+    return planned.model_copy(update={"basis": basis, "levels": levels, "total_weeks": total, **_TAKEN})
 
 
 def _may_extend(planned: Planned, policy: Policy) -> bool:
@@ -243,10 +254,11 @@ def _week(planned: Planned, number: int, level: Level, policy: Policy) -> Planne
 def _targets(basis: Basis, level: Level, policy: Policy) -> tuple[Target, ...]:
     targets: list[Target] = []
     for demand, amount in zip(basis.job.demands, level.amounts, strict=True):
-        if demand.kind == trajectory.SHIFT and demand.amount.unit in ("h", "min"):
+        if demand.amount.unit in ("h", "min"):
             # Nobody can show more hours than the day has.
             planned_hours = level.hours * (1 if demand.amount.unit == "h" else 60)
-            amount = min(trajectory.aim(demand, policy), planned_hours)
+            wanted = trajectory.aim(demand, policy) if demand.kind == trajectory.SHIFT else amount
+            amount = min(wanted, planned_hours)
         targets.append(
             Target(
                 kind=demand.kind,

@@ -10,6 +10,7 @@ from pydantic import Field
 from workhardening_contracts.contract import Contract
 from workhardening_contracts.demand import DemandProfile
 from workhardening_contracts.intake import AssessmentCompleted
+from workhardening_contracts.planning import Verdict
 
 
 class Level(Contract):
@@ -34,6 +35,13 @@ class Basis(Contract):
     """Keys of the demands that were not tested: their start is a policy share of the target."""
 
 
+class Held(Contract):
+    """Assessed, with a safety alert: no plan before an assessment without one."""
+
+    phase: Literal["held"] = "held"
+    clinic: str
+
+
 class Planned(Contract):
     """A plan is in force."""
 
@@ -56,18 +64,22 @@ class Planned(Contract):
     """A verdict has been answered: from now on another assessment waits for the next one."""
     reassessed: AssessmentCompleted | None = None
     """An assessment that takes effect with the next revision."""
+    reassessed_by: date | None = None
+    """The day on which that assessment was complete."""
 
 
 class Frozen(Contract):
-    """Escalated: nothing is planned until an assessment without alerts."""
+    """A safety alert stopped the training: nothing is planned until an assessment without one."""
 
     phase: Literal["frozen"] = "frozen"
     clinic: str
     planned: Planned
     escalation: str
-    """The id of the escalation event, which the plan that resumes answers."""
+    """The id of the verdict event that froze the plan; the plan that resumes answers it too."""
+    verdict: Verdict = "escalate"
+    """`escalate`, or any other where an assessment showed the alert."""
     through: date
-    """The last day of the escalated week."""
+    """The day of the alert: only what is assessed later answers it."""
 
 
 class Ended(Contract):
@@ -77,4 +89,4 @@ class Ended(Contract):
     clinic: str
 
 
-State = Annotated[Planned | Frozen | Ended, Field(discriminator="phase")]
+State = Annotated[Held | Planned | Frozen | Ended, Field(discriminator="phase")]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from math import ceil
 
 from services.planning.policy import Policy
-from workhardening_contracts.demand import Capacity, Demand, best_capacity
+from workhardening_contracts.demand import FREQUENCY_ORDER, Capacity, Demand, best_capacity
 from workhardening_contracts.quantity import KG_PER_LB, Quantity, Unit
 
 SHIFT = "shift"
@@ -33,7 +33,11 @@ def starting_point(demand: Demand, baseline: Iterable[Capacity], policy: Policy)
     """Where the path starts, in the demand's unit, and whether that is assumed for want of a test."""
     tested = best_capacity(baseline, demand)
     if tested is None:
-        return aim(demand, policy) * policy.assumed_share, True
+        # What was shown less often is more than can be done as often as the job asks.
+        seldom = demand.model_copy(update={"frequency": FREQUENCY_ORDER[0]})
+        shown = best_capacity(baseline, seldom)
+        assumed = aim(demand, policy) * policy.assumed_share
+        return assumed if shown is None else min(assumed, shown.amount.in_unit(demand.amount.unit).amount), True
     return tested.amount.in_unit(demand.amount.unit).amount, False
 
 

@@ -5,7 +5,7 @@ Facts are recorded; `settle` judges. An event of a case that intake has not open
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from runtime.fold import Handlers, Outcome, Refusal, event_id
@@ -33,6 +33,7 @@ from workhardening_contracts.clinic import (
     FollowUpRecorded,
     ReadinessSigned,
     ReadinessWithdrawn,
+    Session,
     SessionCorrected,
     SessionRecorded,
 )
@@ -43,10 +44,18 @@ from workhardening_contracts.progress import CaseClosed
 
 Result = Outcome[Opened | InProgram | Closed]
 
+EARLIEST_DAYS = 60
+"""Sessions are recorded from so many days before the case was opened. A worker may have begun while the referral was
+still being completed, which takes weeks at most; an older date is a slip of the pen. Counted from the opening and not
+from the plan, which may come before or after the session."""
+MOST_REPORTS = 500
+"""Reports that a case takes: the longest program has some seventy sessions, and all of them may be corrected six times.
+Beyond that a sender repeats itself, and the state, which is written again on every event, would grow without end."""
+
 
 def on_case_opened(state: State | None, event: Event[CaseOpened], policy: Policy) -> Result:
     """The case begins; a referral that was decided again changes nothing here."""
-    return Outcome(state or Opened(clinic=event.data.clinic))
+    return Outcome(state or Opened(clinic=event.data.clinic, opened_on=event.data.opened_on))
 
 
 def on_plan_issued(state: State | None, event: Event[PlanIssued], policy: Policy) -> Result:
@@ -57,6 +66,7 @@ def on_plan_issued(state: State | None, event: Event[PlanIssued], policy: Policy
         case Opened():
             begun = InProgram(
                 clinic=state.clinic,
+                opened_on=state.opened_on,
                 plan=_in_hand(event.data),
                 status=Judging(),
                 log=state.log,
@@ -71,16 +81,23 @@ def on_plan_issued(state: State | None, event: Event[PlanIssued], policy: Policy
 
 
 def on_plan_revised(state: State | None, event: Event[PlanRevised], policy: Policy) -> Result:
-    """The plan that answers the last verdict: its week is judged next. A frozen plan has no week to judge."""
+    """The plan that answers the last verdict: its week is judged next.
+
+    A frozen plan has no week to judge. It may answer any verdict, since an assessment with alerts freezes too.
+    """
     match state:
         case None | Opened():
             return Outcome(state, wait=True)
         case InProgram(status=AwaitingPlan(verdict=awaited) | Frozen(verdict=awaited)):
-            if event.data.answers != awaited or event.data.frozen:
+            if event.data.answers != awaited:
                 return Outcome(state)
+            if event.data.frozen:
+                return _settled(state.model_copy(update={"status": Frozen(verdict=awaited)}), event, policy)
             resumed: dict[str, Any] = {"plan": _in_hand(event.data), "status": Judging()}
             if isinstance(state.status, Frozen):
-                resumed["cleared_through"] = event.data.effective_from - timedelta(days=1)
+                # The day of the assessment itself is not cleared: an alert of that day may have come after it.
+                answered = event.data.assessed_on or event.data.effective_from
+                resumed["cleared_through"] = answered - timedelta(days=1)
             return _settled(state.model_copy(update=resumed), event, policy)
         case _:
             return Outcome(state)
@@ -93,6 +110,8 @@ def on_session_recorded(state: State | None, event: Event[SessionRecorded], poli
             return Outcome(None, wait=True)
         case Opened(withdrawn=None) | InProgram(withdrawn=None):
             session = event.data.session
+            if refused := _unrecordable(state, session, event):
+                return _refused(state, refused)
             if session_log.reported_on(state.log, session.held_on) is not None:
                 return _refused(state, "session_exists")
             entry = session_log.entry(event.id, session, state.closed_through)
@@ -108,6 +127,8 @@ def on_session_corrected(state: State | None, event: Event[SessionCorrected], po
             return Outcome(None, wait=True)
         case Opened(withdrawn=None) | InProgram(withdrawn=None):
             session, replaced = event.data.session, event.data.supersedes
+            if refused := _unrecordable(state, session, event):
+                return _refused(state, refused)
             if all(each.id != replaced for each in state.log):
                 return _refused(state, "session_unknown")
             if any(each.replaces == replaced for each in state.log):
@@ -127,6 +148,8 @@ def on_day_closed(state: State | None, event: Event[DayClosed], policy: Policy) 
         case None:
             return Outcome(None, wait=True)
         case Opened(withdrawn=None) | InProgram(withdrawn=None):
+            if _to_come(event.data.through, event):
+                return _refused(state, "day_to_come")
             if state.closed_through is not None and event.data.through <= state.closed_through:
                 return Outcome(state)
             closed = state.model_copy(update={"closed_through": event.data.through})
@@ -241,6 +264,20 @@ def _in_hand(plan: PlanIssued | PlanRevised) -> PlanInHand:
         total_weeks=plan.total_weeks,
         week=plan.weeks[0],
     )
+
+
+def _to_come(day: date, event: Event[Any]) -> bool:
+    """Whether `day` has not come when the event happens. A clinic's date may be one ahead of its clock's."""
+    return (day - event.time.date()).days > 1
+
+
+def _unrecordable(state: Opened | InProgram, session: Session, event: Event[Any]) -> str | None:
+    """Why a session may not be recorded, whatever else was; None when it may."""
+    if _to_come(session.held_on, event):
+        return "held_on_to_come"
+    if state.opened_on is not None and (state.opened_on - session.held_on).days > EARLIEST_DAYS:
+        return "held_on_out_of_range"
+    return "too_many_reports" if len(state.log) >= MOST_REPORTS else None
 
 
 def _settled(state: InProgram, event: Event[Any], policy: Policy) -> Result:

@@ -4,6 +4,22 @@ from __future__ import annotations
 
 REFUSALS: dict[str, tuple[str, str, str | None]] = {
     "case_closed": ("the program is over for this case", "open a new case for a new program", None),
+    "day_to_come": ("a day to come cannot be closed", "close days that have ended", "/through"),
+    "held_on_to_come": (
+        "a session is recorded when it has been held or missed",
+        "check the date, and the event's `time`",
+        "/session/held_on",
+    ),
+    "held_on_out_of_range": (
+        "the date lies long before the case was opened",
+        "check the date; an earlier program's session belongs to the case of that program",
+        "/session/held_on",
+    ),
+    "too_many_reports": (
+        "this case has more session reports than any program needs",
+        "check what sends them; then close the case and open a new one",
+        None,
+    ),
     "session_exists": (
         "another session is recorded for this date",
         "send SessionCorrected with the id of the recorded session in `supersedes`",

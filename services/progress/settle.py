@@ -2,6 +2,7 @@
 
 Topics arrive in any order between them. So nothing is decided on arrival: facts are recorded, and a week is judged
 when it is closed and the plan that answers the verdict before it is there, on what was reported before it was closed.
+A safety alert does not wait for the week: it is judged as soon as a day is closed by which it was reported.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def judging_is_due(case: InProgram, closed_through: date | None) -> bool:
     return (
         isinstance(case.status, AwaitingPlan)
         and case.judged_through is not None
-        and _reaches(closed_through, case.judged_through + WEEK)
+        and _judged_on(case, case.judged_through + DAY, case.judged_through + WEEK, closed_through) is not None
     )
 
 
@@ -91,12 +92,12 @@ def _step(case: InProgram, policy: Policy, name: Name) -> Step | None:
     """The next step, or None. A withdrawal comes last: it ends the case after all that was closed before it."""
     closed_through = case.withdrawn.closed_through if case.withdrawn else case.closed_through
     match case.status:
-        case Judging() if _reaches(closed_through, case.plan.week.ends_on):
-            return _judge(case, policy, name)
+        case Judging() if through := _judged_on(case, case.plan.week.starts_on, case.plan.week.ends_on, closed_through):
+            return _judge(case, through, policy, name)
         case AwaitingSignature() if case.readiness and _reaches(closed_through, case.readiness.expires_on + DAY):
             return close(case, "not_ready", case.readiness.expires_on, "unsigned")
-        case Frozen() if case.judged_through is not None:
-            last = case.judged_through + WEEK * policy.max_frozen_weeks
+        case Frozen():
+            last = case.plan.week.ends_on + WEEK * policy.max_frozen_weeks
             if _reaches(closed_through, last):
                 return close(case, "discontinued", last, "frozen_too_long")
         case _:
@@ -106,13 +107,28 @@ def _step(case: InProgram, policy: Policy, name: Name) -> Step | None:
     return None
 
 
-def _judge(case: InProgram, policy: Policy, name: Name) -> Step:
-    """Judge the closed week: say what was missed, the verdict, where the case stands, and whether it ends here."""
+def _judged_on(case: InProgram, starts_on: date, ends_on: date, closed_through: date | None) -> date | None:
+    """The day whose closing judges the week: the first by which a safety alert is known, else its last. None: none yet.
+
+    What was known when a day was closed never changes after that, so a late judging finds the same day.
+    """
+    for nth in range((ends_on - starts_on).days + 1):
+        day = starts_on + DAY * nth
+        if not _reaches(closed_through, day):
+            return None
+        view = session_log.as_of(case.log, day)
+        if any(each.alerts and each.held_on <= day and _is_news(each, case) for each in view):
+            return day
+    return ends_on
+
+
+def _judge(case: InProgram, through: date, policy: Policy, name: Name) -> Step:
+    """Judge the week up to `through`: say what was missed, the verdict, where the case stands, whether it ends here."""
     week = case.plan.week
-    view = session_log.as_of(case.log, week.ends_on)
+    view = session_log.as_of(case.log, through)
     judged = verdict.judge(
         week,
-        [each for each in view if week.starts_on <= each.held_on <= week.ends_on],
+        [each for each in view if week.starts_on <= each.held_on <= through],
         [each for each in view if each.held_on < week.starts_on and _is_news(each, case)],
         case.plan.baseline_pain,
         _before(case),
@@ -121,13 +137,13 @@ def _judge(case: InProgram, policy: Policy, name: Name) -> Step:
     final = week.number >= case.plan.total_weeks or judged.discontinue
     events = _missed(case, judged)
     verdict_id = name(len(events))
-    events.append(_verdict(case, judged, final))
-    after = _after(case, judged, policy)
+    events.append(_verdict(case, through, judged, final))
+    after = _after(case, through, judged, policy)
     if judged.discontinue:
         closed, ending = close(after, "discontinued", week.ends_on, "no_compliance_or_gain")
         return closed, events + ending
     if final or week.number >= policy.readiness_from_week:
-        assessed = _readiness(after, view, judged.alerts, final, policy)
+        assessed = _readiness(after, through, view, judged.alerts, final, policy)
         after = after.model_copy(
             update={
                 "readiness": Assessed(
@@ -149,9 +165,9 @@ def _judge(case: InProgram, policy: Policy, name: Name) -> Step:
 
 
 def _missed(case: InProgram, judged: verdict.Judgement) -> list[EventData]:
-    """An excused day was spoken about, so it is not missing; it is no attendance either."""
+    """Sessions that are missing. An excused day was spoken about, so it is not; an alert cuts the week short."""
     week = case.plan.week
-    if judged.attended + judged.excused >= week.days:
+    if judged.alerts or judged.attended + judged.excused >= week.days:
         return []
     return [
         AttendanceLapsed(
@@ -164,14 +180,14 @@ def _missed(case: InProgram, judged: verdict.Judgement) -> list[EventData]:
     ]
 
 
-def _verdict(case: InProgram, judged: verdict.Judgement, final: bool) -> EventData:
+def _verdict(case: InProgram, through: date, judged: verdict.Judgement, final: bool) -> EventData:
     week = case.plan.week
     return VERDICTS[judged.verdict](
         clinic=case.clinic,
         week=week.number,
         total_weeks=case.plan.total_weeks,
         starts_on=week.starts_on,
-        through=week.ends_on,
+        through=through,
         plan_version=case.plan.version,
         attendance=judged.attendance,
         attained=judged.attained,
@@ -180,16 +196,16 @@ def _verdict(case: InProgram, judged: verdict.Judgement, final: bool) -> EventDa
     )
 
 
-def _after(case: InProgram, judged: verdict.Judgement, policy: Policy) -> InProgram:
+def _after(case: InProgram, through: date, judged: verdict.Judgement, policy: Policy) -> InProgram:
     """The case with this week counted."""
     week = case.plan.week
     # The next assessment, a week from now, looks back `retest_days`.
-    keep_from = week.ends_on + WEEK - timedelta(days=policy.retest_days) + DAY
+    keep_from = through + WEEK - timedelta(days=policy.retest_days) + DAY
     points = (Point(week=week.number, demand=key, amount=amount) for key, amount in judged.best.items())
     return case.model_copy(
         update={
-            "log": session_log.compact(case.log, week.ends_on, keep_from),
-            "judged_through": week.ends_on,
+            "log": session_log.compact(case.log, through, keep_from),
+            "judged_through": through,
             "weeks_judged": case.weeks_judged + 1,
             "holds": case.holds + 1 if judged.verdict == "hold" else 0,
             "flared": judged.flared,
@@ -200,10 +216,10 @@ def _after(case: InProgram, judged: verdict.Judgement, policy: Policy) -> InProg
 
 
 def _readiness(
-    case: InProgram, view: Sequence[Entry], alerts: Sequence[str], final: bool, policy: Policy
+    case: InProgram, through: date, view: Sequence[Entry], alerts: Sequence[str], final: bool, policy: Policy
 ) -> ReadinessAssessed:
     week = case.plan.week
-    standing = readiness.assess(case.plan.job, view, week.ends_on, alerts, case.plan.baseline_pain, policy)
+    standing = readiness.assess(case.plan.job, view, through, alerts, case.plan.baseline_pain, policy)
     return ReadinessAssessed(
         clinic=case.clinic,
         week=week.number,
@@ -215,8 +231,8 @@ def _readiness(
         shift_hours_days=standing.shift_hours_days,
         flags=standing.flags,
         forecast=forecast.forecast(_unmet(case, standing), week.number),
-        assessed_through=week.ends_on,
-        expires_on=readiness.expires_on(week.ends_on, policy),
+        assessed_through=through,
+        expires_on=readiness.expires_on(through, policy),
         final=final,
     )
 

@@ -30,6 +30,7 @@ class Opened(Contract):
 
     phase: Literal["opened"] = "opened"
     clinic: str
+    opened_on: date | None = None
     log: tuple[Entry, ...] = ()
     closed_through: date | None = None
     withdrawn: Withdrawn | None = None
@@ -60,11 +61,11 @@ class AwaitingPlan(Contract):
 
 
 class Frozen(Contract):
-    """Escalated: weeks are not judged until a plan resumes."""
+    """A safety alert stopped the training: weeks are not judged until a plan resumes."""
 
     status: Literal["frozen"] = "frozen"
     verdict: str
-    """The id of the escalation event."""
+    """The id of the verdict event that the frozen plan answered: an escalation, or any after an assessment's alert."""
 
 
 class AwaitingSignature(Contract):
@@ -100,15 +101,16 @@ class InProgram(Contract):
 
     phase: Literal["in_program"] = "in_program"
     clinic: str
+    opened_on: date | None = None
     plan: PlanInHand
     status: Status
     log: tuple[Entry, ...]
     closed_through: date | None
     withdrawn: Withdrawn | None = None
     judged_through: date | None = None
-    """The last day of the last judged week."""
+    """The last day that a verdict has judged: a Sunday, or the day of an escalation."""
     cleared_through: date | None = None
-    """Alerts up to this day were answered by an assessment."""
+    """Alerts of sessions up to this day were answered by an assessment."""
     weeks_judged: int = 0
     holds: int = 0
     flared: bool = False

@@ -50,7 +50,7 @@ class Judgement:
     alerts: tuple[str, ...]
     flared: bool
     stalled: int
-    """Weeks in a row without compliance or gain, this one included."""
+    """Weeks in a row without compliance or gain, this one included unless an alert cut it short."""
     discontinue: bool
 
 
@@ -109,13 +109,14 @@ def judge(
 
     complied = len(there) >= policy.attendance * max(0, week.days - excused)
     gained = any(_is_gain(target, top, before, policy) for target, top in counted)
-    stalled = 0 if complied or gained else before.stalled + 1
+    stalled = 0 if complied or gained else before.stalled + (not alerts)
     discontinue = verdict in ("hold", "regress") and stalled >= policy.stalled_weeks
 
     of_the_week = {
         **dict.fromkeys(alerts, True),
         **stepping_back,
-        "attendance_low": holding["attendance_low"],
+        # An alert cuts the week short: what is missing of it is no absence.
+        "attendance_low": holding["attendance_low"] and not alerts,
         "pain_flare": holding["pain_flare"],
         "pain_not_reported": holding["pain_not_reported"],
         "held_too_often": too_often,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import UUID
 
@@ -115,7 +115,7 @@ class Planning:
             self.when(event)
         return self
 
-    def when(self, data: EventData) -> list[Any]:
+    def when(self, data: EventData, on: date = ASSESSED) -> list[Any]:
         """Fold one event; the data of what it emits, read back as a consumer reads it."""
         self.sent += 1
         clinic = data.TYPE.startswith("org.workhardening.clinic.")
@@ -124,7 +124,7 @@ class Planning:
             id=f"event-{self.sent}",
             source="/clinics/north" if clinic else service_source("intake"),
             subject=CASE,
-            time=datetime(2026, 3, 4, tzinfo=UTC),
+            time=datetime.combine(on, time(18), tzinfo=UTC),
         )
         received = Received(validate(envelope, type(data)), Position("t", 0, self.sent))
         folded: Folded[Any] = fold(self.case, received, handlers(Policies(self.policy)))

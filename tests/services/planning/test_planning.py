@@ -13,7 +13,7 @@ from runtime.fold import Defect
 from runtime.policy import Policies
 from services.planning.handlers import handlers
 from services.planning.policy import Policy
-from services.planning.state import Ended, Frozen, Planned
+from services.planning.state import Ended, Frozen, Held, Planned
 from services.planning.trajectory import ceiling
 from tests.services.planning.cases import (
     JOB,
@@ -55,6 +55,55 @@ def test_the_first_plan_has_eight_weeks_from_the_monday_after_the_assessment() -
 def test_an_assessment_on_a_monday_starts_the_monday_after() -> None:
     _, plan = issued(on=MONDAY)
     assert plan.effective_from == date(2026, 3, 16)
+
+
+def test_a_plan_never_starts_in_the_past_of_the_day_on_which_the_assessment_was_complete() -> None:
+    planning = Planning()
+    [plan] = planning.when(assessment(), on=date(2026, 3, 20))
+    assert plan.effective_from == date(2026, 3, 23)
+    planning.when(verdict("escalate", plan))
+    [resumed] = planning.when(assessment(on=date(2026, 4, 1)), on=date(2026, 4, 7))
+    assert (resumed.effective_from, resumed.current_week) == (date(2026, 4, 13), 4)
+
+
+def test_an_assessment_with_an_alert_starts_no_plan_before_one_without() -> None:
+    planning = Planning()
+    assert planning.when(assessment(alerts=("phq9_item9",))) == []
+    assert planning.state == Held(clinic="north")
+    assert planning.when(assessment(alerts=("red_flag",))) == []
+    [plan] = planning.when(assessment(on=date(2026, 3, 11)))
+    assert (plan.plan_version, plan.effective_from) == (1, date(2026, 3, 16))
+
+
+@pytest.mark.parametrize("kind", ["advance", "hold", "regress"])
+def test_an_alert_at_a_later_assessment_freezes_at_the_next_verdict(kind: str) -> None:
+    planning, plan = issued()
+    assert planning.when(assessment(on=date(2026, 3, 10), alerts=("red_flag",))) == []
+    [frozen] = planning.when(verdict(kind, plan))
+    answered = planning.last_id
+    assert (frozen.frozen, frozen.verdict, frozen.answers) == (True, kind, answered)
+    assert planning.when(assessment(on=date(2026, 3, 10))) == []
+    [resumed] = planning.when(assessment(on=date(2026, 3, 11)))
+    assert (resumed.frozen, resumed.verdict, resumed.answers) == (False, kind, answered)
+    assert (resumed.current_week, resumed.assessed_on) == (2, date(2026, 3, 11))
+
+
+def test_an_alert_at_an_assessment_that_a_clean_one_answers_before_the_verdict_freezes_nothing() -> None:
+    planning, plan = issued()
+    planning.when(assessment(on=date(2026, 3, 10), alerts=("red_flag",)))
+    [again] = planning.when(assessment(on=date(2026, 3, 11)))
+    assert isinstance(again, PlanIssued)
+    [revised] = planning.when(verdict("advance", plan))
+    assert not revised.frozen
+
+
+def test_an_alert_at_an_assessment_of_a_frozen_case_must_be_answered_by_a_later_one() -> None:
+    planning, plan = issued()
+    planning.when(verdict("escalate", plan))
+    planning.when(assessment(on=date(2026, 3, 20), alerts=("red_flag",)))
+    assert planning.when(assessment(on=date(2026, 3, 20))) == []
+    [resumed] = planning.when(assessment(on=date(2026, 3, 21)))
+    assert resumed.effective_from == date(2026, 3, 23)
 
 
 def test_week_8_reaches_the_demands_and_the_shift() -> None:
@@ -182,7 +231,12 @@ def test_a_clean_assessment_resumes_from_the_next_monday_with_the_calendars_week
 
 
 @pytest.mark.parametrize(
-    "late", [assessment(on=date(2026, 3, 25), alerts=("red_flag",)), assessment(on=date(2026, 3, 11))]
+    "late",
+    [
+        assessment(on=date(2026, 3, 25), alerts=("red_flag",)),
+        assessment(on=date(2026, 3, 11)),
+        assessment(on=date(2026, 3, 15)),  # the day of the escalation itself: it may have been made before
+    ],
 )
 def test_an_assessment_with_an_alert_or_from_before_does_not_resume(late: object) -> None:
     planning, plan = issued()

@@ -63,6 +63,46 @@ def test_a_second_session_of_a_date_is_refused_and_corrected_instead() -> None:
     assert "SessionCorrected" in world.rejections[0].mend
 
 
+@pytest.mark.parametrize(
+    ("held_on", "said_on", "code"),
+    [
+        (MONDAY + timedelta(days=1), MONDAY, None),  # a clinic's date may be one ahead of the clock's
+        (MONDAY + timedelta(days=2), MONDAY, "held_on_to_come"),
+        (OPENED - timedelta(days=60), MONDAY, None),
+        (OPENED - timedelta(days=61), MONDAY, "held_on_out_of_range"),
+        (date(9999, 12, 31), MONDAY, "held_on_to_come"),
+        (date(1, 1, 1), MONDAY, "held_on_out_of_range"),
+    ],
+)
+def test_a_session_is_recorded_when_it_was_held_and_not_long_before_the_case(
+    held_on: date, said_on: date, code: str | None
+) -> None:
+    world = begun()
+    held = session(first_week(world), held_on=held_on)
+    live(world, (SessionRecorded(session=held), said_on))
+    assert codes(world) == ([code] if code else [])
+
+
+def test_a_day_to_come_cannot_be_closed() -> None:
+    world = begun()
+    live(world, (DayClosed(through=MONDAY + timedelta(days=2)), MONDAY))
+    assert codes(world) == ["day_to_come"]
+    assert isinstance(world.state, InProgram)
+    assert world.state.closed_through is None
+
+
+def test_a_case_takes_500_reports() -> None:
+    world = begun()
+    held = session(first_week(world))
+    world.say(recorded(held), "fix-0")
+    for nth in range(1, 502):
+        world.say(corrects(f"fix-{nth - 1}", held), f"fix-{nth}")
+    world.settle()
+    assert codes(world) == ["too_many_reports", "too_many_reports"]
+    assert isinstance(world.state, InProgram)
+    assert len(world.state.log) == 500
+
+
 def test_a_correction_replaces_the_session_it_names() -> None:
     world = begun()
     week = first_week(world)

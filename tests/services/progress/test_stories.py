@@ -9,7 +9,7 @@ import pytest
 from services.planning.state import Ended
 from services.progress.state import Closed, Frozen, InProgram
 from tests.services.planning.cases import LIFT
-from tests.services.progress.worker import assessed, begun, live, session, signature, trained
+from tests.services.progress.worker import OPENED, assessed, begun, live, opened, session, signature, trained
 from tests.services.progress.world import World
 from workhardening_contracts import registry
 from workhardening_contracts.clinic import (
@@ -140,6 +140,11 @@ def test_an_excused_week_is_no_lapse_and_no_step_towards_discontinuing() -> None
     assert world.kinds() == ["WeekHeld", "WeekHeld", "WeekRegressed"]
 
 
+def is_frozen(world: World) -> bool:
+    plan = world.plan()
+    return isinstance(plan, PlanRevised) and plan.frozen
+
+
 def escalated() -> World:
     world = begun()
     week = world.plan().weeks[0]
@@ -153,14 +158,14 @@ def escalated() -> World:
 
 def test_an_escalation_freezes_and_a_clean_assessment_resumes_the_program() -> None:
     world = escalated()
-    assert world.kinds() == ["AttendanceLapsed", "CaseEscalated"]
+    assert world.kinds() == ["CaseEscalated"]
     plan = world.plan()
     assert isinstance(plan, PlanRevised)
     assert plan.frozen
     assert isinstance(world.state, InProgram)
     assert isinstance(world.state.status, Frozen)
     live(world, (DayClosed(through=date(2026, 3, 22)), date(2026, 3, 22)))
-    assert len(world.kinds()) == 2
+    assert len(world.kinds()) == 1
     live(world, (assessed(on=date(2026, 3, 24)), date(2026, 3, 24)))
     plan = world.plan()
     assert (plan.current_week, plan.effective_from, plan.total_weeks) == (4, date(2026, 3, 30), 10)
@@ -175,10 +180,80 @@ def test_an_escalation_freezes_and_a_clean_assessment_resumes_the_program() -> N
 def test_an_escalated_case_that_nobody_assesses_is_discontinued_after_four_weeks() -> None:
     world = escalated()
     live(world, (DayClosed(through=date(2026, 4, 11)), date(2026, 4, 11)))
-    assert len(world.kinds()) == 2
+    assert len(world.kinds()) == 1
     live(world, (DayClosed(through=date(2026, 4, 12)), date(2026, 4, 12)))
     assert (closed(world).outcome, closed(world).reason_code) == ("discontinued", "frozen_too_long")
     assert closed(world).closed_on == date(2026, 4, 12)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_alert_escalates_when_its_day_is_closed_and_that_cuts_the_week_short(at_once: bool) -> None:
+    world = begun()
+    week = world.plan().weeks[0]
+    live(world, *[(SessionRecorded(session=held), held.held_on) for held in (session(week, 0), session(week, 1))])
+    alarm = session(week, 1, safety_stop=True, held_on=week.starts_on + timedelta(days=2))
+    live(world, (SessionRecorded(session=alarm), alarm.held_on))
+    assert world.kinds() == []
+    # However late the day is closed, it is the day on which the alert was known that is judged.
+    through = alarm.held_on if at_once else week.ends_on
+    live(world, (DayClosed(through=through), through))
+    assert world.kinds() == ["CaseEscalated"]
+    [escalated] = world.data()
+    assert (escalated.through, escalated.week) == (alarm.held_on, 1)
+    assert {reason.code for reason in escalated.reasons} == {"safety_stop", "target_attained"}
+    assert is_frozen(world)
+
+
+def test_an_assessment_on_the_day_of_the_escalation_does_not_resume_and_the_day_after_does() -> None:
+    world = escalated()
+    monday = world.data()[0].through
+    live(world, (assessed(on=monday), monday))
+    assert is_frozen(world)
+    live(world, (assessed(on=monday + timedelta(days=1)), monday + timedelta(days=1)))
+    resumed = world.plan()
+    assert isinstance(resumed, PlanRevised)
+    assert (resumed.frozen, resumed.assessed_on) == (False, monday + timedelta(days=1))
+    assert (resumed.current_week, resumed.effective_from) == (2, date(2026, 3, 16))
+
+
+@pytest.mark.parametrize(("day", "kinds"), [(1, ["CaseEscalated"]), (3, ["CaseEscalated", "CaseEscalated"])])
+def test_an_alert_after_the_clean_assessment_counts_and_one_before_it_is_answered(day: int, kinds: list[str]) -> None:
+    world = escalated()
+    week, wednesday = world.data()[0], date(2026, 3, 11)
+    alarm = session(begun().plan().weeks[0], day, safety_stop=True)
+    live(world, (SessionRecorded(session=alarm), alarm.held_on), (assessed(on=wednesday), wednesday))
+    live(world, (DayClosed(through=date(2026, 3, 16)), date(2026, 3, 16)))
+    assert world.kinds() == kinds
+    assert week.through == date(2026, 3, 9)
+
+
+def test_an_alert_at_an_assessment_in_mid_program_freezes_at_the_next_verdict_until_a_clean_one() -> None:
+    world = begun()
+    live(world, *trained(world.plan().weeks[0]))
+    second = world.plan().weeks[0]
+    found = assessed(on=second.starts_on).model_copy(update={"alerts": ("phq9_item9",)})
+    live(world, (found, second.starts_on), *trained(second))
+    assert world.kinds() == ["WeekAdvanced"] * 2
+    assert isinstance(world.state, InProgram)
+    assert isinstance(world.state.status, Frozen)
+    live(world, (DayClosed(through=date(2026, 3, 29)), date(2026, 3, 29)))
+    assert world.kinds() == ["WeekAdvanced"] * 2
+    live(world, (assessed(on=date(2026, 3, 25)), date(2026, 3, 30)))
+    resumed = world.plan()
+    assert isinstance(resumed, PlanRevised)
+    # Complete only on 30 March, a Monday: the plan starts on the one after.
+    assert (resumed.verdict, resumed.frozen, resumed.effective_from) == ("advance", False, date(2026, 4, 6))
+    live(world, *trained(world.plan().weeks[0]))
+    assert world.kinds()[2] == "WeekAdvanced"
+
+
+def test_a_first_assessment_with_an_alert_issues_no_plan_until_one_without_comes() -> None:
+    world = World()
+    found = assessed().model_copy(update={"alerts": ("red_flag",)})
+    live(world, (opened(), OPENED), (found, date(2026, 3, 4)))
+    assert world.data(registry.PLANNING_TOPIC) == []
+    live(world, (assessed(on=date(2026, 3, 11)), date(2026, 3, 11)))
+    assert world.plan().effective_from == date(2026, 3, 16)
 
 
 def test_a_withdrawal_in_mid_week_closes_the_case_after_the_weeks_that_were_closed() -> None:
