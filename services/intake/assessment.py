@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from pydantic import ConfigDict
+
 from workhardening_contracts.clinic import AssessmentRecorded
 from workhardening_contracts.contract import Code, Contract, EventId, Score10
 from workhardening_contracts.demand import Capacity
@@ -19,12 +21,17 @@ flare is measured against."""
 MAX_PARTS = 50
 """An initial visit has six parts and a re-assessment a few more; the state is rewritten with every event."""
 
+MAX_CORRECTIONS = 20
+"""Ids of one part that a later correction may still name: the state is rewritten with every event."""
+
 
 class Part(Contract):
     """What one AssessmentRecorded event contributes."""
 
+    model_config = ConfigDict(extra="ignore")  # it is stored: see state._Stored
+
     ids: tuple[EventId, ...]
-    """The event and those it supersedes, so that a correction may name either."""
+    """The event and those it supersedes, the newest last, so that a correction may name any of them."""
     round: int
     """0 for the initial assessment, then one higher for everything recorded after each completion."""
     assessed_on: date
@@ -50,7 +57,7 @@ def record(parts: Parts, event_id: str, recorded: AssessmentRecorded, round_: in
     """
     for index, part in enumerate(parts):
         if recorded.supersedes is not None and recorded.supersedes in part.ids:
-            corrected = _part((*part.ids, event_id), recorded, part.round)
+            corrected = _part((*part.ids, event_id)[-MAX_CORRECTIONS:], recorded, part.round)
             return (*parts[:index], corrected, *parts[index + 1 :])
     return (*parts, _part((event_id,), recorded, round_))
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Set
 from datetime import date
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from services.intake.policy import Policy
 from workhardening_contracts.clinic import Authorisation, Override, Referral, Tri
 from workhardening_contracts.contract import Code, Contract
@@ -41,6 +43,8 @@ NEEDED_AS_DATA = frozenset({"job_demand_profile", "tolerance_hours_per_day", "to
 
 class Decision(Contract):
     """What was decided on a referral, and why."""
+
+    model_config = ConfigDict(extra="ignore")  # it is stored: see state._Stored
 
     verdict: Verdict
     met: tuple[Code, ...]
@@ -121,9 +125,7 @@ def _reaches(value: float | None, least: float) -> Tri:
 
 
 def _recent(occurred_on: date, years: int, on: date) -> Tri:
-    """At most so many years ago, the anniversary included. A date in the future is a mistake, so the age is unknown."""
-    if occurred_on > on:
-        return "unknown"
+    """At most so many years ago, the anniversary included. The handlers refuse a date in the future."""
     # 29 February has its anniversary on 1 March of a common year: compared as (month, day), no date is made up.
     anniversary = (occurred_on.year + years, occurred_on.month, occurred_on.day)
     return _tri((on.year, on.month, on.day) <= anniversary)

@@ -6,7 +6,7 @@ declined, information needed, the assessment completed.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Literal
 
 from runtime.fold import Handlers, Outcome, Refusal
@@ -45,6 +45,27 @@ Result = Outcome[State]
 MAX_CORRECTIONS = 20
 """Superseded ids that a correction may still name."""
 
+ZONES = timedelta(days=1)
+"""An event's time may bear any offset, so the clinic's own date may be one ahead of it. A later one is a mistake."""
+
+ASSESSED_ON_TO_COME = Refusal(
+    "assessed_on_to_come",
+    "the assessment is dated later than the event that reports it",
+    "send the day on which it was made",
+    "/assessed_on",
+)
+MEASURED_ON_TO_COME = Refusal(
+    "measured_on_to_come",
+    "a functional test is dated later than the event that reports it",
+    "send the day on which it was made",
+    "/functional_tests",
+)
+OCCURRED_ON_TO_COME = Refusal(
+    "occurred_on_to_come",
+    "the injury is dated later than the referral",
+    "send the day on which it happened",
+    "/referral/injury/occurred_on",
+)
 CASE_CLOSED = Refusal(
     "case_closed",
     "this case is closed",
@@ -80,6 +101,8 @@ def on_referral_received(case: State | None, event: Event[ReferralReceived], pol
         return Outcome(case, reject=CASE_CLOSED)
     if case is not None and case.opened is not None:
         return Outcome(case, reject=CASE_EXISTS)
+    if _to_come(event.data.referral.injury.occurred_on, event):
+        return Outcome(case, reject=OCCURRED_ON_TO_COME)
     return _decide(case, event, event.data.referral, policy)
 
 
@@ -91,6 +114,8 @@ def on_referral_corrected(case: State | None, event: Event[ReferralCorrected], p
         return Outcome(case, reject=CASE_CLOSED)
     if event.data.supersedes not in case.referred.ids:
         return Outcome(case, reject=SUPERSEDES_UNKNOWN)
+    if _to_come(event.data.referral.injury.occurred_on, event):
+        return Outcome(case, reject=OCCURRED_ON_TO_COME)
     return _decide(case, event, event.data.referral, policy)
 
 
@@ -100,6 +125,10 @@ def on_assessment_recorded(case: State | None, event: Event[AssessmentRecorded],
         return Outcome(None, wait=True)
     if isinstance(case, Closed):
         return Outcome(case, reject=CASE_CLOSED)
+    if _to_come(event.data.assessed_on, event):
+        return Outcome(case, reject=ASSESSED_ON_TO_COME)
+    if any(_to_come(test.measured_on, event) for test in event.data.functional_tests or ()):
+        return Outcome(case, reject=MEASURED_ON_TO_COME)
     corrects = event.data.supersedes
     if corrects is not None and not assessment.knows(case.parts, corrects):
         return Outcome(case, reject=SUPERSEDES_UNKNOWN)
@@ -172,10 +201,13 @@ def settle(case: Phase, event: Event[Any], cause: Literal["referral", "assessmen
     """Say what `event` has made known: opened or declined, information needed, assessment completed."""
     decision = case.referred.decision
     accepted = decision.verdict == "accepted"
+    missing, alerts = _missing(case), assessment.alerts(case.parts)
+    # An alert is for the same day: a new one is told even when nothing else has changed, of a declined case too.
+    new_alert = not set(alerts) <= set(case.told_alerts)
     emit: list[EventData] = []
     effects: list[object] = []
-    if decision.verdict == "declined" and cause == "referral":
-        emit.append(CaseDeclined(clinic=case.clinic, eligibility=decision.eligibility))
+    if decision.verdict == "declined" and (cause == "referral" or new_alert):
+        emit.append(CaseDeclined(clinic=case.clinic, eligibility=decision.eligibility, alerts=alerts))
 
     opened = _case_opened(case, event.time.date()) if accepted else case.opened
     if opened is not None and opened != case.opened:
@@ -183,9 +215,7 @@ def settle(case: Phase, event: Event[Any], cause: Literal["referral", "assessmen
     if opened is not None and case.opened is None:
         effects.append(CaseloadRow(event.case, case.clinic, open=True))
 
-    missing, alerts = _missing(case), assessment.alerts(case.parts)
-    # An alert is for the same day: a new one is told even when what is missing stays the same.
-    if missing and (missing != case.told or not set(alerts) <= set(case.told_alerts)):
+    if missing and (missing != case.told or new_alert):
         told = InformationNeeded(clinic=case.clinic, missing=missing, eligibility=decision.eligibility, alerts=alerts)
         emit.append(told)
 
@@ -201,7 +231,7 @@ def settle(case: Phase, event: Event[Any], cause: Literal["referral", "assessmen
         referred=case.referred,
         parts=case.parts,
         told=missing,
-        told_alerts=alerts if missing else (),
+        told_alerts=alerts,
         opened=opened,
         completed=completed if complete else case.completed,
         completions=case.completions + any(isinstance(data, AssessmentCompleted) for data in emit),
@@ -216,6 +246,11 @@ def _decide(case: Phase | None, event: Event[Any], referral: Referral, policy: P
     if case is None:
         return settle(Pending(clinic=registry.clinic_of(event), referred=referred), event, "referral")
     return settle(case.model_copy(update={"referred": referred}), event, "referral")
+
+
+def _to_come(day: date, event: Event[Any]) -> bool:
+    """Whether a day lies ahead of the event that reports it. By subtraction, since no day follows 9999-12-31."""
+    return day - event.time.date() > ZONES
 
 
 def _referred(referral: Referral, ids: tuple[str, ...], decision: Decision) -> Referred:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID, uuid5
 
 from workhardening_contracts import registry
-from workhardening_contracts.clinic import DayClosed
+from workhardening_contracts.clinic import DayClosed, SessionCorrected, SessionRecorded
 from workhardening_contracts.envelope import (
     Envelope,
     Event,
@@ -87,6 +87,8 @@ def screen(envelope: Envelope, clinic: str, now: datetime) -> Event[EventData]:
             "send the time at which it happened, with its offset",
             "/time",
         )
+    if (dated := _day(event.data)) is not None and dated[0] > (now + AHEAD).date():
+        raise Refused(422, "date_to_come", "the date is more than a day ahead", "report days that have come", dated[1])
     if envelope.subject == ALL_CASES and not isinstance(event.data, DayClosed):
         raise Refused(
             422, "nil_subject", "only DayClosed may be said of all cases", "send the case reference", "/subject"
@@ -150,6 +152,18 @@ def expand(envelope: Envelope, through: date, cases: Iterable[UUID], now: dateti
 def _ours(envelope: Envelope) -> Envelope:
     """Without the attributes that only our services set: a clinic cannot claim a sequence, a cause or a policy."""
     return replace(envelope, sequence=None, causationid=None, policyversion=None)
+
+
+def _day(data: EventData) -> tuple[date, str] | None:
+    """The day that an event reports, and its field. A day closed ahead of its time would judge weeks to come, and each
+    session in between would be refused as late; the other dates are for the events' judges."""
+    match data:
+        case DayClosed():
+            return data.through, "/through"
+        case SessionRecorded() | SessionCorrected():
+            return data.session.held_on, "/session/held_on"
+        case _:
+            return None
 
 
 def _end_of(day: date) -> datetime:

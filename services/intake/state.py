@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from services.intake.assessment import Parts
 from services.intake.consent import Grants
@@ -17,7 +17,12 @@ from workhardening_contracts.demand import DemandProfile
 from workhardening_contracts.intake import AssessmentCompleted, CaseOpened
 
 
-class Referred(Contract):
+class _Stored(Contract):
+    # What a newer release stored is read by an older one: a release that is rolled back must not park every case.
+    model_config = ConfigDict(extra="ignore")
+
+
+class Referred(_Stored):
     """The referral in force, as far as it is needed after the decision."""
 
     ids: tuple[EventId, ...]
@@ -33,7 +38,7 @@ class Referred(Contract):
     decision: Decision
 
 
-class _Kept(Contract):
+class _Kept(_Stored):
     clinic: Ref
     grants: Grants = ()
 
@@ -46,6 +51,7 @@ class Live(_Kept):
     told: tuple[Code, ...] = ()
     """What InformationNeeded last said was missing; empty when nothing is."""
     told_alerts: tuple[Code, ...] = ()
+    """The alerts as they were told last: each event that tells anything of the assessment carries them."""
     opened: CaseOpened | None = None
     """The last CaseOpened, once the case was accepted. It stays open until it closes, whatever a correction decides."""
     completed: AssessmentCompleted | None = None

@@ -38,4 +38,4 @@ async def import_templates(connection: Connection, text: str) -> ImportReport:
 async def find_templates(connection: Connection, needle: str) -> list[Template]:
     """Up to 50 templates by a part of the title, or the beginning of the code, e.g. `nurs` or `5370`."""
     rows = await connection.fetch(queries("services.intake")["find_templates"], needle)
-    return [Template.model_validate_json(row["template"]) for row in rows]
+    return [Template.model_validate_json(row["template"], extra="ignore") for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -17,7 +18,7 @@ from services.intake.admission import IN_FLIGHT, admit
 from services.intake.screening import ALL_CASES, MAX_BODY, Refused, close_all, digest, expand, screen
 from tests.services.intake.cases import CASE, NOON, TODAY, assessed, referral
 from tests.services.intake.desk import KEY, TRACE, MemoryBroker, MemoryReceipts, desk_of
-from workhardening_contracts.clinic import DayClosed, ReferralReceived
+from workhardening_contracts.clinic import DayClosed, ReferralReceived, Session, SessionCorrected, SessionRecorded
 from workhardening_contracts.contract import EventData
 from workhardening_contracts.envelope import Envelope, event_of
 from workhardening_contracts.intake import ConsentChanged
@@ -94,6 +95,33 @@ def test_a_time_is_between_2000_and_a_day_ahead(time: datetime, let_in: bool) ->
         assert screen(sent(time=time), "north", NOON).time == time
     else:
         assert refusal(sent(time=time)).code == "time_out_of_range"
+
+
+def held(day: date) -> Session:
+    return Session(held_on=day, attendance="attended", hours=2.0)
+
+
+def closing(day: date) -> EventData:
+    return DayClosed(through=day)
+
+
+def recording(day: date) -> EventData:
+    return SessionRecorded(session=held(day))
+
+
+def correcting(day: date) -> EventData:
+    return SessionCorrected(supersedes="s1", session=held(day))
+
+
+@pytest.mark.parametrize(
+    ("data", "field"), [(closing, "/through"), (recording, "/session/held_on"), (correcting, "/session/held_on")]
+)
+def test_a_day_that_has_not_come_is_neither_closed_nor_held(data: Callable[[date], EventData], field: str) -> None:
+    tomorrow = TODAY + timedelta(days=1)
+    assert screen(sent(data(tomorrow)), "north", NOON)
+    for ahead in (tomorrow + timedelta(days=1), date(9999, 12, 31)):
+        refused = refusal(sent(data(ahead)))
+        assert (refused.status, refused.code, refused.field) == (422, "date_to_come", field)
 
 
 def test_what_only_our_services_may_say_is_taken_off() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -80,6 +80,15 @@ def test_a_correction_may_name_the_original_or_an_earlier_correction() -> None:
         again = assessment.record(parts, "c2", assessed(baseline_pain=8.0, supersedes=named), 0)
         assert (len(again), assessment.baseline_pain(again)) == (1, 8.0)
     assert not assessment.knows(parts, "c9")
+
+
+def test_the_ids_that_a_part_is_known_by_are_bounded_and_the_newest_stay() -> None:
+    parts = _parts(assessed())
+    ids = ["a0", *(f"c{number}" for number in range(assessment.MAX_CORRECTIONS + 5))]
+    for named, id_ in pairwise(ids):
+        parts = assessment.record(parts, id_, assessed(supersedes=named), 0)
+    (part,) = parts
+    assert list(part.ids) == ids[-assessment.MAX_CORRECTIONS :]
 
 
 @pytest.mark.parametrize(

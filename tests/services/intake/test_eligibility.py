@@ -106,7 +106,6 @@ def test_a_criterion_or_gate_that_is_not_met_declines_by_its_name(changes: dict[
         ({"treatment_consent": "unknown"}, ("treatment_consent",)),
         ({"tolerance_hours_per_day": None}, ("tolerance_hours_per_day",)),
         ({"tolerance_days_per_week": None}, ("tolerance_days_per_week",)),
-        ({"injury": Injury(occurred_on=date(2026, 3, 3), body_part="back")}, ("injury_age",)),
         ({"authorisation": Authorisation(required=True)}, ("authorisation",)),
         ({"authorisation": Authorisation(required=True, valid_from=date(2026, 1, 1))}, ("authorisation",)),
         ({"medical_clearance": "unknown", "job": None}, ("job_demand_profile", "medical_clearance")),

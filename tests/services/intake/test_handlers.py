@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -38,7 +39,13 @@ from workhardening_contracts.clinic import (
     ReferralReceived,
 )
 from workhardening_contracts.envelope import Event
-from workhardening_contracts.intake import AssessmentCompleted, CaseOpened, ConsentChanged, InformationNeeded
+from workhardening_contracts.intake import (
+    AssessmentCompleted,
+    CaseDeclined,
+    CaseOpened,
+    ConsentChanged,
+    InformationNeeded,
+)
 from workhardening_contracts.progress import CaseClosed
 from workhardening_contracts.readiness import EventRejected
 
@@ -245,6 +252,30 @@ def test_parts_recorded_while_the_referral_is_open_complete_it_once_it_is_accept
     assert kinds(accepted) == ["CaseOpened", "AssessmentCompleted"]
 
 
+def test_a_declined_worker_in_danger_is_told_of_once_for_each_new_alert() -> None:
+    declined = decide(state(received(referral(medical_clearance="no"))), recorded(phq9_item9=2))
+    (said_,) = declined.emit
+    assert isinstance(said_, CaseDeclined)
+    assert said_.alerts == ("phq9_item9",)
+    assert said_.eligibility.reasons == ("unmet.medical_clearance",)
+    same = decide(declined.state, only("posture", id_="a2"))
+    assert kinds(same) == []
+    more = decide(same.state, only("posture", id_="a3", red_flags=("chest_pain",)))
+    assert [data.alerts for data in more.emit if isinstance(data, CaseDeclined)] == [("phq9_item9", "red_flag")]
+
+
+def test_a_correction_that_declines_carries_the_alerts_that_stand() -> None:
+    before = state(received(), recorded(phq9_item9=1))
+    (declined,) = decide(before, corrected(referral(medical_clearance="no"))).emit
+    assert isinstance(declined, CaseDeclined)
+    assert declined.alerts == ("phq9_item9",)
+
+
+def test_an_alert_that_was_answered_and_comes_back_is_new() -> None:
+    before = state(received(referral(medical_clearance="no")), recorded(phq9_item9=1), recorded("a2", phq9_item9=0))
+    assert kinds(decide(before, recorded("a3", phq9_item9=3))) == ["CaseDeclined"]
+
+
 def test_an_assessment_of_a_declined_case_is_kept_and_nothing_is_said() -> None:
     declined = decide(state(received(referral(medical_clearance="no"))), recorded())
     assert isinstance(declined.state, Declined)
@@ -255,7 +286,8 @@ def test_an_assessment_of_a_declined_case_is_kept_and_nothing_is_said() -> None:
 def test_a_reassessment_completes_again_with_what_is_known_now() -> None:
     before = state(received(), recorded(red_flags=("chest_pain",)))
     later = TODAY + timedelta(days=28)
-    again = decide(before, only("functional_tests", assessed_on=later, functional_tests=(capacity(18.0, later),)))
+    retest = only("functional_tests", assessed_on=later, functional_tests=(capacity(18.0, later),)).data
+    again = decide(before, said(retest, "a2", NOON + timedelta(days=28)))
     (completed,) = again.emit
     assert isinstance(completed, AssessmentCompleted)
     assert completed.assessed_on == later
@@ -277,6 +309,30 @@ def test_an_assessment_that_supersedes_nothing_we_know_is_refused() -> None:
     outcome = decide(state(received()), recorded(supersedes="a0"))
     assert outcome.reject is not None
     assert outcome.reject.code == "supersedes_unknown"
+
+
+@pytest.mark.parametrize("ahead", [TODAY + timedelta(days=2), date(9999, 12, 31)])
+def test_a_day_that_has_not_come_is_refused_by_its_name(ahead: date) -> None:
+    opened = state(received())
+    injured = referral(injury=Injury(occurred_on=ahead, body_part="back"))
+    declined = state(received(referral(medical_clearance="no")))
+    for before, late, code in (
+        (opened, recorded(assessed_on=ahead), "assessed_on_to_come"),
+        (opened, recorded(functional_tests=(capacity(10.0, ahead),)), "measured_on_to_come"),
+        (None, received(injured), "occurred_on_to_come"),
+        (declined, received(injured, "r2"), "occurred_on_to_come"),
+        (opened, said(ReferralCorrected(referral=injured, supersedes="r1"), "r2"), "occurred_on_to_come"),
+    ):
+        outcome = decide(before, late)
+        assert outcome.reject is not None
+        assert (outcome.reject.code, outcome.state) == (code, before)
+
+
+def test_the_clinics_own_date_may_be_one_ahead_of_the_events() -> None:
+    tomorrow = TODAY + timedelta(days=1)
+    injured = referral(injury=Injury(occurred_on=tomorrow, body_part="back"))
+    whole = recorded(assessed_on=tomorrow, functional_tests=(capacity(10.0, tomorrow),))
+    assert isinstance(state(received(injured), whole), Assessed)
 
 
 def test_the_number_of_parts_in_force_is_bounded_and_a_correction_still_goes_through() -> None:
@@ -375,9 +431,9 @@ def test_an_unknown_case_is_not_erased_so_that_a_stranger_cannot_bar_it() -> Non
     assert (case.erased, len(case.waiting)) == (False, 1)
 
 
-def test_a_rejection_marks_its_receipt_and_leaves_the_case_alone() -> None:
-    opened = state(received())
-    for before in (None, opened):
+def test_a_rejection_marks_its_receipt_and_leaves_every_case_alone() -> None:
+    pending, closed_ = state(received(referral(job=None)), only("posture")), state(received(), withdrawn())
+    for before in (None, pending, state(received(referral(medical_clearance="no"))), state(received()), closed_):
         outcome = decide(before, said(refused(), "x1", source="/services/progress"))
         assert outcome.state is before
         (row,) = outcome.effects
@@ -399,6 +455,14 @@ def test_another_clinics_event_for_the_case_is_refused() -> None:
 def test_only_intakes_own_types_are_judged_here() -> None:
     judged = {model.__name__ for model in HANDLERS.on if HANDLERS.judges(model.TYPE)}
     assert judged == {model.__name__ for model in HANDLERS.on} - {"CaseClosed", "EventRejected"}
+
+
+def test_what_a_newer_release_stored_is_read_by_an_older_one() -> None:
+    before = state(received(), recorded(), granted("work_status"))
+    stored = json.loads(HANDLERS.adapter.dump_json(before))
+    for place in (stored, stored["referred"], stored["referred"]["decision"], stored["parts"][0]):
+        place["of_a_newer_release"] = 1
+    assert HANDLERS.adapter.validate_json(json.dumps(stored)) == before
 
 
 def test_every_phase_survives_being_stored() -> None:
