@@ -1,0 +1,138 @@
+"""Faults between the outbox and Kafka: the wrong relays that are widely recommended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from unittest.mock import patch
+from weakref import WeakKeyDictionary
+
+import asyncpg
+
+from runtime import batch, cases, consume, relay
+from runtime.cases import SQL
+from torture.mutants.registry import mutant
+
+
+@mutant("rows are deleted before they are published", rung=1, caught_by="I3 (an effect never published), I4")
+def delete_before_publish() -> Iterator[None]:
+    """A crash between the two loses them."""
+
+    async def cycle(self: Any, connection: Any, producer: Any) -> int:
+        self._awake.clear()
+        rows = await relay.next_rows(connection, relay.CYCLE_ROWS)
+        if rows:
+            await relay.delete_rows(connection, [row.id for row in rows])
+            await self._send(connection, producer, rows)
+        return len(rows)
+
+    with patch.object(relay.Relay, "_cycle", cycle):
+        yield
+
+
+@mutant("the relay reads `id > last position`", rung=3, caught_by="I1, I9 (a row that is never published)")
+def position_instead_of_deletion() -> Iterator[None]:
+    """A transaction that drew a lower id and commits later is skipped."""
+    text = SQL["next_outbox"].replace("ORDER BY", "AND id > $2 ORDER BY")
+    assert text != SQL["next_outbox"]
+    last = 0
+
+    async def next_rows(connection: Any, limit: int) -> list[relay.OutboxRow]:
+        nonlocal last
+        rows = _rows(await connection.fetch(text, limit, last))
+        last = max([last, *(row.id for row in rows)])
+        return rows
+
+    with patch.object(relay, "next_rows", next_rows):
+        yield
+
+
+@mutant("the relay reads in the order of transactions, up to the snapshot's xmin", rung=3, caught_by="I4")
+def snapshot_horizon() -> Iterator[None]:
+    """A transaction that got its number before it got the lock is published before the one it waited for."""
+    horizon = "AND xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+    text = SQL["next_outbox"].replace("ORDER BY id", f"{horizon} ORDER BY xmin::text::bigint, id")
+    assert text != SQL["next_outbox"]
+    with patch.dict(SQL, {"next_outbox": text}):  # pyright: ignore[reportArgumentType]
+        yield
+
+
+@mutant("two relays share the outbox by FOR UPDATE SKIP LOCKED", rung=3, caught_by="I4")
+def two_relays_skip_locked() -> Iterator[None]:
+    """Each publishes what the other has not locked, the successors of a locked row included."""
+    text = SQL["next_outbox"].replace("LIMIT $1", "LIMIT $1 FOR UPDATE OF o SKIP LOCKED")
+
+    async def cycle(self: Any, connection: Any, producer: Any) -> int:
+        async with connection.transaction():
+            rows = _rows(await connection.fetch(text, relay.CYCLE_ROWS))
+            if rows:
+                await relay.delete_rows(connection, await self._send(connection, producer, rows))
+        return len(rows)
+
+    with patch.object(relay.Relay, "_cycle", cycle):
+        yield
+
+
+@mutant("the relay's advisory lock is of the transaction", rung=3, caught_by="fence (two relays lead)")
+def lock_of_the_transaction() -> Iterator[None]:
+    """Without a transaction around it, the lock is gone before the first row is read."""
+
+    class Careless(asyncpg.Connection[Any]):
+        async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
+            return await super().fetchval(query.replace("advisory_lock", "advisory_xact_lock"), *args, **options)
+
+    connect: Any = asyncpg.connect
+
+    def connected(*args: Any, **options: Any) -> Any:
+        return connect(*args, **(options | {"connection_class": Careless}))
+
+    with patch.object(relay.asyncpg, "connect", connected):
+        yield
+
+
+@mutant("outbox ids are drawn before the partition is locked", rung=3, caught_by="I4")
+def id_before_the_lock() -> Iterator[None]:
+    """The ids say who came first, not who decided first."""
+    drawn: WeakKeyDictionary[Any, list[int]] = WeakKeyDictionary()
+    lock, append = consume.lock_partitions, batch.append_outbox
+
+    async def drawing(connection: Any, numbers: Any) -> None:
+        rows = await connection.fetch(
+            "SELECT nextval(pg_get_serial_sequence('outbox', 'id')) AS id FROM generate_series(1, 10)"
+        )
+        drawn[_raw(connection)] = [row["id"] for row in rows]
+        await lock(connection, numbers)
+
+    async def given(connection: Any, emitted: Sequence[Any]) -> None:
+        before = await connection.fetchval("SELECT coalesce(max(id), 0) FROM outbox")
+        await append(connection, emitted)
+        rows = await connection.fetch("SELECT id FROM outbox WHERE id > $1 ORDER BY id", before)
+        for row in rows:
+            await connection.execute(
+                "WITH moved AS (DELETE FROM outbox WHERE id = $1 RETURNING topic, case_ref, headers, value)"
+                " INSERT INTO outbox (id, topic, case_ref, headers, value)"
+                " OVERRIDING SYSTEM VALUE SELECT $2, * FROM moved",
+                row["id"],
+                drawn[_raw(connection)].pop(0),
+            )
+
+    with (
+        patch.object(consume, "lock_partitions", drawing),
+        patch.object(cases, "lock_partitions", drawing),
+        patch.object(batch, "append_outbox", given),
+    ):
+        yield
+
+
+def _raw(connection: Any) -> Any:
+    """The connection under a pool's proxy."""
+    return getattr(connection, "_con", connection)
+
+
+def _rows(rows: Sequence[Any]) -> list[relay.OutboxRow]:
+    from runtime.outbox import _headers  # pyright: ignore[reportPrivateUsage]
+
+    return [
+        relay.OutboxRow(row["id"], row["topic"], row["case_ref"], _headers(row["headers"]), row["value"])
+        for row in rows
+    ]

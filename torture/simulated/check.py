@@ -1,0 +1,193 @@
+"""The invariants at the end of a seed, against the ledger of what was sent. Written without the runtime's decisions."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from torture.simulated import toy
+from torture.simulated.broker import Entry
+from torture.simulated.world import World
+
+
+# Defects of the runtime that the simulation found and that are not mended yet; each is a part of a violation's text.
+# Whoever mends one takes it out here, and from then on every seed holds the runtime to it.
+KNOWN_DEFECTS = (
+    "the log still holds bodies of",
+    "parked still holds rows of",
+    "parked records though erased",
+    "erasure, which an event of the case outlived,",
+    "was dropped by the expiry without a trace",
+)
+
+
+def violations_of(world: World) -> list[str]:
+    """Every violated invariant that is not a known defect, each with its case."""
+    return [text for text in all_violations_of(world) if not any(known in text for known in KNOWN_DEFECTS)]
+
+
+def all_violations_of(world: World) -> list[str]:
+    """Every violated invariant, each with its case."""
+    found = [*world.violations]
+    found += [f"fence: {fence} had to stop a second writer" for fence in dict.fromkeys(world.store.fences)]
+    tables = world.store.tables
+    erased = {ref for ref, case in tables["cases"].items() if case["erased"]}
+    published = list(_published(world))
+    found += _one_outcome(world, erased, published)
+    found += _order(world)
+    found += _sequences(world, erased, published)
+    found += _versions(world)
+    found += _at_rest(world)
+    found += _erased(world, erased)
+    return found
+
+
+def _published(world: World) -> Iterator[tuple[UUID, dict[str, str], bytes]]:
+    """The first occurrence of every event that was published, partition by partition."""
+    seen: dict[str, tuple[Any, bytes | None]] = {}
+    for place, log in world.broker.logs.items():
+        if place[0] != toy.OUT:
+            continue
+        for entry in log:
+            attributes = _attributes(entry)
+            content = (entry.headers, entry.value)
+            if attributes["id"] not in seen:
+                seen[attributes["id"]] = content
+                yield UUID(attributes["subject"]), attributes, entry.value or b""
+            elif seen[attributes["id"]] != content:
+                world.violations.append(f"I3: {attributes['id']} was published with two contents")
+
+
+def _attributes(entry: Entry) -> dict[str, str]:
+    return {name.removeprefix("ce_"): (text or b"").decode() for name, text in entry.headers}
+
+
+def _one_outcome(world: World, erased: set[UUID], published: list[tuple[UUID, dict[str, str], bytes]]) -> Iterator[str]:
+    """I1, I3: each event that could be read has one effect, or one rejection, or was given up by a person."""
+    tables = world.store.tables
+    effects = Counter((row["case_ref"], row["reference"]) for row in tables["noted"].values())
+    sums: Counter[tuple[UUID, str]] = Counter()
+    rejections: Counter[tuple[UUID, str]] = Counter()
+    for case, attributes, _ in published:
+        kind = sums if attributes["type"] == toy.Summed.TYPE else rejections
+        kind[case, attributes["causationid"]] += 1
+    for at, sent in world.sent.items():
+        if not world.finished(at):
+            yield f"I1: the record at {at} has left no trace"
+    discarded: Counter[tuple[UUID, str]] = Counter()
+    for (case, source, id), row in tables["event_log"].items():
+        discarded[case, f"{source}#{id}"] += row["result"] == "discarded"
+    expired = {case for case, _, id in tables["event_log"] if ".wait-expired." in id}
+    for sent in _distinct(world):
+        key = (sent.case, sent.reference)
+        outcome = {
+            "effects": effects[key],
+            "rejections": rejections[key],
+            "discarded": discarded[key],
+        }
+        if sent.case in erased:
+            continue
+        if not any(outcome.values()) and sent.topic == toy.INTERNAL and sent.case in expired:
+            yield f"I1: {sent.reference} of {sent.case} was dropped by the expiry without a trace"
+        elif sum(outcome.values()) != 1:
+            yield f"I1/I3: {sent.reference} of {sent.case} has {outcome}"
+        spoken = 0 if sent.reference.endswith("#open") else effects[key]
+        if sums[key] != spoken:
+            yield f"I3: {sent.reference} of {sent.case} was published {sums[key]} times for {spoken} effects"
+
+
+def _distinct(world: World) -> Iterator[Any]:
+    seen: set[tuple[UUID, str]] = set()
+    for _, sent in sorted(world.sent.items(), key=lambda item: item[0]):
+        if sent.kind in ("event", "broken") and (sent.case, sent.reference) not in seen:
+            seen.add((sent.case, sent.reference))
+            yield sent
+
+
+def _order(world: World) -> Iterator[str]:
+    """I4 at the inbox: within a case and a topic, effects come in the order of the first occurrences."""
+    wanted: dict[tuple[UUID, str], list[str]] = {}
+    for sent in _distinct(world):
+        wanted.setdefault((sent.case, sent.topic), []).append(sent.reference)
+    got: dict[UUID, list[str]] = {}
+    for _, row in sorted(world.store.tables["noted"].items()):
+        got.setdefault(row["case_ref"], []).append(row["reference"])
+    for (case, topic), references in wanted.items():
+        mine = [reference for reference in got.get(case, []) if reference in references]
+        kept = [reference for reference in references if reference in mine]
+        if topic == toy.CLINIC:
+            # What came before its case was opened had to wait for it.
+            kept.sort(key=lambda reference: not reference.endswith("#open"))
+        if mine != kept:
+            yield f"I4: effects of {case} from {topic} came as {mine}, not as {kept}"
+
+
+def _sequences(world: World, erased: set[UUID], published: list[tuple[UUID, dict[str, str], bytes]]) -> Iterator[str]:
+    """I4 at the outbox: per case, first occurrences are numbered 1..n without gap or inversion."""
+    numbers: dict[UUID, list[int]] = {}
+    for case, attributes, _ in published:
+        if "sequence" in attributes:
+            numbers.setdefault(case, []).append(int(attributes["sequence"]))
+    for case, row in world.store.tables["cases"].items():
+        count = json.loads(row["sequences"]).get(toy.OUT, 0)
+        mine = numbers.pop(case, [])
+        # Erasure takes back what was not published yet, which leaves gaps.
+        wanted = sorted(set(mine)) if case in erased else list(range(1, count + 1))
+        if mine != wanted:
+            yield f"I4: sequences of {case} are {mine}, not {wanted}"
+    for case in numbers:
+        yield f"I4: {case} was published and is not stored"
+
+
+def _versions(world: World) -> Iterator[str]:
+    """I2: each version of a case belongs to one log row, or to the giving up of one."""
+    versions: dict[UUID, list[int]] = {}
+    discards: Counter[UUID] = Counter()
+    for (case, _, _), row in world.store.tables["event_log"].items():
+        versions.setdefault(case, []).append(row["case_version"])
+        if row["retried_version"] is not None:
+            versions[case].append(row["retried_version"])
+        discards[case] += row["result"] == "discarded"
+    for case, row in world.store.tables["cases"].items():
+        mine = versions.get(case, [])
+        if len(set(mine)) != len(mine) or len(mine) + discards[case] != row["version"]:
+            yield f"I2: {case} is at version {row['version']}, its log holds {sorted(mine)}, {discards[case]} discarded"
+
+
+def _at_rest(world: World) -> Iterator[str]:
+    """I9: nothing waits, nothing is parked or promised, no transaction is open, no row locked."""
+    for case, row in world.store.tables["cases"].items():
+        open_rows = sum(
+            parked["case_ref"] == case and parked["resolution"] is None
+            for parked in world.store.tables["parked"].values()
+        )
+        if row["erased"]:
+            if row["parked"]:
+                yield f"erasure: {case} counts {row['parked']} parked records though erased"
+        elif row["parked"] != open_rows or open_rows:
+            yield f"I9: {case} counts {row['parked']} parked records and has {open_rows}"
+        if row["waiting"] != "[]":
+            yield f"I9: {case} still waits"
+    if world.store.tables["outbox"]:
+        yield "I9: the outbox is not empty"
+    if any(session.in_transaction for session in world.store.sessions):
+        yield "I9: a transaction is open"
+    if any(lock.holder is not None for lock in world.store.locks.values()):
+        yield "I9: a lock is held"
+
+
+def _erased(world: World, erased: set[UUID]) -> Iterator[str]:
+    """An erased case keeps that events were taken, and nothing of what they said."""
+    tables = world.store.tables
+    for case in erased:
+        row = tables["cases"][case]
+        if row["state"] is not None:
+            yield f"erasure: {case} still has a state"
+        for name in ("noted", "parked"):
+            if any(other["case_ref"] == case for other in tables[name].values()):
+                yield f"erasure: {name} still holds rows of {case}"
+        if any(row["body"] is not None for key, row in tables["event_log"].items() if key[0] == case):
+            yield f"erasure: the log still holds bodies of {case}"

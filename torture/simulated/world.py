@@ -1,0 +1,454 @@
+"""The simulated world: consumers, relays and an operator on one database and one broker, and the faults between them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.partitioner import DefaultPartitioner
+from faststream import AckPolicy
+from opentelemetry import trace
+from pydantic import SecretStr
+
+from runtime.cases import Conflict
+from runtime.consume import Consumer
+from runtime.fold import Defect
+from runtime.relay import Relay
+from runtime.retry import discard_first, expire_waiting, retry_case
+from runtime.settings import Settings
+from runtime.telemetry import Telemetry
+from torture.simulated import toy
+from torture.simulated.broker import Broker, Entry, Place, Producer
+from torture.simulated.loop import SeededLoop, Stuck
+from torture.simulated.plan import PARTITIONS, Sent, plan_of
+from torture.simulated.store import START, Session, Store
+
+TOPICS = (toy.CLINIC, toy.INTERNAL)
+KEY = "00" * 32
+MEMBERS, RELAYS = ("consumer-1", "consumer-2"), ("relay-1", "relay-2")
+# What one seed may take before it counts as a system that never comes to rest.
+MAX_STEPS, MAX_RESTARTS = 20_000, 60
+
+_OWNER: ContextVar[str] = ContextVar("owner")
+_TELEMETRY = Telemetry("toy", trace.NoOpTracer(), False, 0.0)
+_SETTINGS = Settings(kafka_bootstrap="simulated", database_url=SecretStr("simulated"), digest_key=SecretStr(KEY))
+
+
+@dataclass
+class Process:
+    """A process that can be killed and paused."""
+
+    name: str
+    task: asyncio.Task[None] | None = None
+    paused: bool = False
+
+
+@dataclass
+class World:
+    """One seed's run. `violations` is what the invariants that are checked on the way had to say."""
+
+    seed: int
+    say: Callable[[str], None] | None = None
+    violations: list[str] = field(default_factory=list[str])
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.loop = SeededLoop(self._step)
+        self.loop.set_exception_handler(self._unexpected)
+        self.store = Store(PARTITIONS)
+        self.broker = Broker(dict.fromkeys((*TOPICS, toy.OUT), PARTITIONS))
+        self.broker.on_commit = self._on_commit
+        self.mended = False
+        self.calm = False
+        self.steps = 0
+        self.restarts = 0
+        self.gates: list[tuple[str, str, asyncio.Future[None]]] = []
+        self.processes = {name: Process(name) for name in (*MEMBERS, *RELAYS)}
+        self.sent: dict[tuple[str, int, int], Sent] = {}
+        self.to_send = plan_of(self.rng)
+        self.storm = len(self.to_send) + self.rng.randrange(20, 60)
+        """Faults and productions that are left."""
+        self.news = asyncio.Event()
+        self.handlers = toy.handlers(lambda: self.mended)
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._checked: dict[Place, int] = {}
+        self.over: asyncio.Event = asyncio.Event()
+        # The runtime's own jitter.
+        random.seed(self.seed)
+        self.store.forced = self.rng.random() < 0.1
+
+    def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, asyncio.CancelledError):
+            self.violations.append(f"error: {context.get('message')} {type(error).__name__}")
+
+    # the schedule
+
+    async def gate(self, label: str) -> None:
+        """A point at which a process may be overtaken, paused or killed."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        self.gates.append((_OWNER.get("operator"), label, future))
+        await future
+
+    def _step(self) -> bool:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise Stuck("the system does not come to rest")
+        open_gates = [gate for gate in self.gates if not gate[2].done() and not self._paused(gate[0])]
+        if not self.calm and (not open_gates or self.rng.random() < 0.15):
+            self._disturb()
+            return True
+        if not open_gates:
+            return False
+        gate = open_gates[int(self.rng.random() * len(open_gates))]
+        self.gates = [entry for entry in self.gates if entry is not gate and not entry[2].done()]
+        if self.say:
+            self.say(f"{gate[0]}: {gate[1]}")
+        gate[2].set_result(None)
+        return True
+
+    def _paused(self, owner: str) -> bool:
+        process = self.processes.get(owner)
+        return process is not None and process.paused
+
+    def _disturb(self) -> None:
+        self.storm -= 1
+        if self.storm <= 0:
+            self.calm = True
+            self.over.set()
+            return
+        if self.to_send and self.rng.random() < 0.6:
+            self._produce()
+            return
+        faults: dict[Callable[[], None], int] = {
+            self._crash: 4,
+            self.restart: 8,
+            self.rebalance: 3,
+            self._rewind: 2,
+            self._pause: 3,
+            self._resume: 5,
+            self._terminate: 4,
+            self._retry: 3,
+            self._discard: 1,
+            self._expire: 1,
+            self._mend: 1,
+            self._time: 6,
+        }
+        fault = self.rng.choices(list(faults), list(faults.values()))[0]
+        if self.say:
+            self.say(f"-- {fault.__name__.strip('_')}")
+        fault()
+
+    def _produce(self) -> None:
+        for _ in range(min(len(self.to_send), self.rng.randrange(1, 5))):
+            sent = self.to_send.pop(0)
+            now = self._now_ms()
+            partition = partition_of(sent.key)
+            entry = self.broker.append(sent.topic, partition, sent.key, sent.headers, sent.value, now)
+            self.sent[entry.topic, entry.partition, entry.offset] = sent
+            if self.say:
+                place = f"{entry.topic}/{entry.partition}/{entry.offset}"
+                self.say(f"-- produce {sent.kind} {sent.reference} of {sent.case} at {place}")
+        self._wake()
+
+    def _wake(self) -> None:
+        self.news.set()
+        self.news = asyncio.Event()
+
+    # faults
+
+    def _crash(self) -> None:
+        running = [process for process in self.processes.values() if process.task is not None]
+        if running:
+            self.kill(self.rng.choice(running))
+
+    def kill(self, process: Process) -> None:
+        """As kill -9 does: the database rolls back, or had committed already; what is on the network goes on."""
+        if self.say:
+            self.say(f"-- kill {process.name}")
+        for session in self._sessions(process.name):
+            session.terminate(committed=self.rng.random() < 0.5)
+        if process.task is not None:
+            process.task.cancel()
+            process.task = None
+        process.paused = False
+
+    def restart(self) -> None:
+        for process in self.processes.values():
+            if process.task is None:
+                self.start(process)
+
+    def rebalance(self) -> None:
+        self.broker.generation += 1
+        self.broker.owner = {number: self.rng.choice(MEMBERS) for number in range(PARTITIONS)}
+        self._wake()
+
+    def _rewind(self) -> None:
+        places = sorted(place for place, offset in self.broker.committed.items() if offset > 0)
+        if places:
+            place = self.rng.choice(places)
+            self.broker.committed[place] = self.rng.randrange(self.broker.committed[place])
+            self.rebalance()
+
+    def _pause(self) -> None:
+        self.rng.choice(list(self.processes.values())).paused = True
+
+    def _resume(self) -> None:
+        for process in self.processes.values():
+            process.paused = False
+
+    def _terminate(self) -> None:
+        live = [session for session in self.store.sessions if not session.is_closed()]
+        if live:
+            self.rng.choice(live).terminate(committed=self.rng.random() < 0.5)
+
+    def _retry(self) -> None:
+        if ref := self._parked_case():
+            self.spawn("operator", self.retry(ref))
+
+    def _discard(self) -> None:
+        if ref := self._parked_case():
+            self.spawn("operator", self.discard(ref))
+
+    def _expire(self) -> None:
+        self.spawn("operator", self.expire())
+
+    def _mend(self) -> None:
+        self.mended = True
+
+    def _time(self) -> None:
+        self.loop.advance(self.rng.choice((0.05, 1.0, 6.0)))
+
+    def _parked_case(self) -> UUID | None:
+        refs = sorted(ref for ref, case in self.store.tables["cases"].items() if case["parked"])
+        return self.rng.choice(refs) if refs else None
+
+    def finish(self) -> None:
+        """The end of the storm: the rest is sent, the defect mended, everything runs."""
+        while self.to_send:
+            self._produce()
+        self.mended = True
+        self._resume()
+        self.rebalance()
+        self.restart()
+
+    # the operator
+
+    async def retry(self, ref: UUID) -> bool:
+        """Retry a parked case; whether all of it was folded."""
+        try:
+            done = await retry_case(self.pool("operator"), ref, self.handlers, toy.WRITERS, bytes.fromhex(KEY))
+            return done.reason is None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, Conflict):
+            return False
+
+    async def discard(self, ref: UUID) -> None:
+        """Give up a parked case's first record."""
+        try:
+            await discard_first(self.pool("operator"), ref, self.handlers, "simulated")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, Conflict):
+            return
+
+    async def expire(self) -> None:
+        """Let fifteen days pass for whatever waits."""
+        now = self.now() + timedelta(days=15)
+        try:
+            await expire_waiting(self.pool("operator"), self.handlers, toy.WRITERS, now)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, Conflict, Defect):
+            return
+
+    # the processes
+
+    def start(self, process: Process) -> None:
+        """Start a consumer or a relay."""
+        self.restarts += 1
+        if self.restarts > MAX_RESTARTS + 2 * self.storm:
+            raise Stuck(f"{process.name} starts again and again")
+        work = self._consume(process) if process.name in MEMBERS else self._relay(process)
+        process.task = self.spawn(process.name, work)
+
+    def spawn(self, owner: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task whose gates bear the owner's name."""
+        token = _OWNER.set(owner)
+        task = self.loop.create_task(work)
+        _OWNER.reset(token)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.violations.append(f"error: {type(error).__name__}: {error}")
+
+    async def _consume(self, process: Process) -> None:
+        member = Member(self, process)
+        consumer = Consumer(
+            self.handlers, TOPICS, toy.WRITERS, self.pool(process.name), _SETTINGS, _TELEMETRY, lambda: None
+        )
+        task = process.task
+
+        def exited(future: asyncio.Future[None]) -> None:
+            future.exception()
+            if self.say:
+                self.say(f"-- {process.name} halts: {future.exception()}")
+            if process.task is task:
+                self.kill(process)
+                if self.calm:
+                    self.start(process)
+
+        consumer.halted.add_done_callback(exited)
+        consumer.attach(member)  # pyright: ignore[reportArgumentType]
+        while True:
+            news = self.news
+            await self.gate("poll")
+            if batch := member.poll():
+                await member.handle(batch)
+            else:
+                await news.wait()
+
+    async def _relay(self, process: Process) -> None:
+        await Relay("simulated", "toy", "simulated", _TELEMETRY).run()
+
+    async def connect(self, *_: Any, **__: Any) -> Session:
+        """In the place of asyncpg.connect."""
+        await self.gate("connect")
+        return Session(self.store, self.gate, _OWNER.get())
+
+    def producer(self, *_: Any) -> Producer:
+        """In the place of runtime.relay.new_producer."""
+        return Producer(self.broker, self.gate, lambda work: self.spawn("network", work), self._fate, self._now_ms)
+
+    def pool(self, owner: str) -> Any:
+        """A pool of one owner's connections."""
+        return _Pool(self, owner)
+
+    def _sessions(self, owner: str) -> list[Session]:
+        return [session for session in self.store.sessions if session.owner == owner and not session.is_closed()]
+
+    def _fate(self) -> str:
+        if self.calm:
+            return "appended"
+        return self.rng.choices(("appended", "unanswered", "dropped"), (85, 9, 6))[0]
+
+    def now(self) -> datetime:
+        """Virtual wall-clock time."""
+        return START + timedelta(seconds=self.loop.time())
+
+    def _now_ms(self) -> int:
+        return int(self.now().timestamp() * 1000)
+
+    # checked on the way
+
+    def _on_commit(self, place: Place, offset: int) -> None:
+        """I5: nothing below a committed offset is unfinished."""
+        checked = self._checked.get(place, 0)
+        for number in range(checked, offset):
+            if not self.finished((*place, number)):
+                self.violations.append(f"I5: offset {offset} of {place} is committed, {number} is unfinished")
+                return
+        self._checked[place] = max(checked, offset)
+
+    def finished(self, at: tuple[str, int, int]) -> bool:
+        """Whether the database holds, committed, what became of a record."""
+        sent = self.sent[at]
+        if sent.kind in ("dead", "reused"):
+            return at in self.store.tables["dead_letter"]
+        if sent.kind == "unread":
+            return (sent.case, f"kafka:{at[0]}", f"{at[1]}/{at[2]}") in self.store.tables["event_log"]
+        return (sent.case, *sent.reference.split("#")) in self.store.tables["event_log"]
+
+    def drained(self) -> bool:
+        """Whether every record was committed and every promise published."""
+        ends = {place: len(log) for place, log in self.broker.logs.items() if place[0] in TOPICS}
+        read = all(self.broker.committed.get(place, 0) == end for place, end in ends.items())
+        return read and not self.store.tables["outbox"]
+
+
+class Member:
+    """FastStream's shell around one Consumer: what `Consumer.attach` needs of a broker, and polling."""
+
+    def __init__(self, world: World, process: Process) -> None:
+        self._world = world
+        self._process = process
+        self._generation = -1
+        self._positions: dict[Place, int] = {}
+        self._ack_first = False
+        self.handle: Any = None
+        self.consumer = self
+
+    def subscriber(self, *topics: Any, ack_policy: AckPolicy, **settings: Any) -> Member:
+        self._ack_first = ack_policy is AckPolicy.ACK_FIRST
+        return self
+
+    def __call__(self, handle: Any) -> None:
+        self.handle = handle
+
+    def poll(self) -> list[Entry]:
+        """The next records of some of the assigned partitions."""
+        world, broker, rng = self._world, self._world.broker, self._world.rng
+        # A member learns late of a rebalance, and reads on with its old assignment until then.
+        if self._generation != broker.generation and (world.calm or self._generation < 0 or rng.random() < 0.5):
+            self._generation = broker.generation
+            mine = sorted(number for number, name in broker.owner.items() if name == self._process.name)
+            self._positions = {(t, n): broker.committed.get((t, n), 0) for t in TOPICS for n in mine}
+        room = rng.randrange(1, 9)
+        batch: list[Entry] = []
+        for place in rng.sample(sorted(self._positions), len(self._positions)):
+            start = self._positions[place]
+            taken = broker.logs[place][start : start + room]
+            self._positions[place] = start + len(taken)
+            room -= len(taken)
+            batch += taken
+        if batch and self._ack_first and self._generation == broker.generation:
+            broker.commit(self._generation, dict(self._positions))
+        return batch
+
+    async def commit(self, offsets: dict[Place, int]) -> None:
+        """aiokafka's commit. Its answer, or the request itself, may be lost."""
+        world = self._world
+        await world.gate("commit offsets")
+        lost = not world.calm and world.rng.random() < 0.1
+        if lost and world.rng.random() < 0.5:
+            raise KafkaConnectionError
+        world.broker.commit(self._generation, {(place[0], place[1]): offset for place, offset in offsets.items()})
+        if lost:
+            raise KafkaConnectionError
+
+    def assignment(self) -> Iterable[Any]:
+        return ()
+
+    def pause(self, *places: Any) -> None: ...
+
+
+class _Pool:
+    def __init__(self, world: World, owner: str) -> None:
+        self._world = world
+        self._owner = owner
+
+    @asynccontextmanager
+    async def acquire(self, timeout: float = 0) -> Any:
+        session = Session(self._world.store, self._world.gate, self._owner)
+        try:
+            yield session
+        finally:
+            await session.close()
+            self._world.store.sessions.remove(session)
+
+
+_PARTITIONER: Any = DefaultPartitioner()
+
+
+def partition_of(key: bytes) -> int:
+    """Where Kafka puts a key."""
+    numbers = list(range(PARTITIONS))
+    return _PARTITIONER(key, numbers, numbers)
