@@ -62,7 +62,8 @@ def demands_import(file: Path, *, json: Json = False) -> None:
 def demands_show(needle: str, *, json: Json = False) -> None:
     """Draft job demands by a part of the occupation's title or the beginning of its code.
 
-    A template is a draft from survey figures; a job analysis confirms it.
+    A template is a draft from survey figures; a job analysis confirms it. Its physical demand level is given by the
+    definitions of the survey (ORS) and of the Dictionary of Occupational Titles (DOT), which differ.
     """
 
     async def run() -> Any:
@@ -73,10 +74,11 @@ def demands_show(needle: str, *, json: Json = False) -> None:
     if not found:
         raise CommandError(f"no occupation matches {needle!r}: import a file first with `whp demands import FILE`")
     if json:
-        answer(as_json([template.model_dump(mode="json") for template in found]))
+        answer(as_json([{**template.model_dump(mode="json"), "levels": template.levels} for template in found]))
         return
     for template in found:
-        answer(f"{template.soc_code} {template.title}")
+        levels = ", ".join(f"{level} ({name.upper()})" for name, level in template.levels.items())
+        answer(f"{template.soc_code} {template.title}: {levels or 'no load published'}")
         for demand in template.profile.demands:
             answer(f"  {demand.key:32} {demand.amount.amount:g} {demand.amount.unit}")
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from workhardening_contracts.demand import Demand, DemandProfile, Frequency
+from workhardening_contracts.demand_level import DefinitionSet, Level, demand_level
 from workhardening_contracts.quantity import Quantity
 
 COLUMNS = (
@@ -34,6 +35,9 @@ SHIFT_HOURS = 8.0
 
 BELOW_HALF: Mapping[str, float] = {"Estimate": -1.0, "Standard error": -6.0}
 """The code for "less than 0.5" of each kind of row."""
+
+SETS: tuple[DefinitionSet, ...] = ("ors", "dot")
+"""The survey's own definitions first; then those that most job descriptions and court files still use."""
 
 MOST_WORKERS = 50.0
 """%: a draft demand is critical when at least half of the workers have it at this level or above."""
@@ -84,6 +88,15 @@ class Template(BaseModel):
     profile: DemandProfile
     drafts: tuple[Draft, ...]
     figures: tuple[Figure, ...]
+
+    @property
+    def levels(self) -> dict[DefinitionSet, Level]:
+        """The physical demand level by each set of definitions, for people; empty where no load was drafted, since a
+        load that was not published does not make the work sedentary. "> 100 LBS" is drafted at 100, so very heavy work
+        may read `heavy`."""
+        if all(demand.kind != "lift" for demand in self.profile.demands):
+            return {}
+        return {name: demand_level(self.profile.demands, name).level for name in SETS}
 
 
 class Library(BaseModel):

@@ -37,6 +37,11 @@ def test_the_sample_holds_twelve_occupations_with_all_their_figures() -> None:
     assert sum(len(template.figures) for template in templates.values()) * 2 == len(lines)
 
 
+def test_an_occupation_whose_loads_were_not_published_is_not_called_sedentary() -> None:
+    (plumbers,) = (template for template in _sample().values() if template.title == "Plumbers")
+    assert plumbers.levels == {}
+
+
 def test_freight_movers_lift_what_the_survey_says() -> None:
     template = _sample()["53706200"]
     assert template.title == "Laborers and Freight, Stock, and Material Movers, Hand"
@@ -48,6 +53,7 @@ def test_freight_movers_lift_what_the_survey_says() -> None:
     assert demands["stand/-/constant"].amount.amount == 7.1
     assert demands["grip/-/constant"].amount.amount == 480.0
     assert demands["stoop/-/occasional"].amount.amount == 160.0
+    assert template.levels == {"ors": "heavy", "dot": "heavy"}
 
 
 def test_the_share_and_standard_error_stay_beside_each_demand() -> None:
