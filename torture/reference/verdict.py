@@ -1,0 +1,149 @@
+"""The weekly verdict and readiness, from the sessions that were known when the week was closed."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from torture.reference import amounts, numbers, sessions
+from torture.reference.replay import Json
+
+MENTAL = ["concentration", "pace", "stress_tolerance", "confidence"]
+
+
+def judge(case: Json) -> Json:
+    """Never `advance` with something missing. Returns the verdict, its reasons (code, demand) and what it counted."""
+    week, pain = case["plan"]["week"], case["plan"]["baseline_pain"]
+    view = sessions.as_of(case["log"], week["ends_on"])
+    held = [each for each in view if week["starts_on"] <= each["held_on"] <= week["ends_on"]]
+    late = [each for each in view if each["held_on"] < week["starts_on"] and is_news(each, case)]
+    there = sessions.attended(held)
+    excused = sum(each["attendance"] == "excused" for each in held)
+    did = sessions.shown(there)
+    tops = {amounts.key(target): amounts.best(did, target) for target in week["targets"]}
+    counting = [target for target in week["targets"] if target["critical"]] or week["targets"]
+    shares = [
+        None if (top := tops[amounts.key(target)]) is None else amounts.share(top, target["amount"])
+        for target in counting
+    ]
+    known = [share for share in shares if share is not None]
+    flared, unknown = sessions.flares(there, pain)
+    alerts = sorted({alert for each in [*held, *late] for alert in each["alerts"]})
+
+    attendance = min(1.0, len(there) / week["days"])
+    second_flare = flared > 0 and flared + case["flared"] >= 2
+    low = bool(known) and sum(min(1.0, share) for share in known) / len(known) < numbers.REGRESS_BELOW
+    absent = attendance < numbers.ATTENDANCE
+    lacking = not shares or None in shares or any(share < numbers.ATTAINED for share in known)
+    hold = absent or lacking or flared > 0 or unknown > 0
+    too_often = hold and case["holds"] >= numbers.HOLDS
+    if alerts:
+        verdict = "escalate"
+    elif second_flare or low or too_often:
+        verdict = "regress"
+    else:
+        verdict = "hold" if hold else "advance"
+
+    complied = len(there) >= numbers.ATTENDANCE * max(0, week["days"] - excused)
+    best = {amounts.key(t): top for t in counting if (top := tops[amounts.key(t)]) is not None}
+    gained = any(top > case["best"].get(name, 0.0) * (1 + numbers.GAIN) for name, top in best.items())
+    stalled = 0 if complied or gained else case["stalled"] + 1
+    ends = verdict in ("hold", "regress") and stalled >= numbers.STALLED
+
+    reasons = [[_of_target(tops[amounts.key(t)], t), amounts.key(t)] for t in week["targets"]]
+    of_the_week = {
+        **dict.fromkeys(alerts, True),
+        "second_flare": second_flare,
+        "attainment_low": low,
+        "attendance_low": absent,
+        "pain_flare": flared > 0,
+        "pain_not_reported": unknown > 0,
+        "held_too_often": too_often,
+        "late_session": bool(late),
+        "discontinued": ends,
+        "no_targets": not week["targets"],
+    }
+    reasons += [[code, None] for code, given in of_the_week.items() if given]
+    return {
+        "verdict": verdict,
+        "reasons": sorted(reasons, key=str),
+        "attendance": attendance,
+        "attended": len(there),
+        "excused": excused,
+        "alerts": alerts,
+        "flared": flared > 0,
+        "stalled": stalled,
+        "best": best,
+        "discontinue": ends,
+        "view": view,
+    }
+
+
+def _of_target(top: float | None, target: Json) -> str:
+    if top is None:
+        return "not_performed"
+    return "target_attained" if amounts.share(top, target["amount"]) >= numbers.ATTAINED else "target_missed"
+
+
+def is_news(each: Json, case: Json) -> bool:
+    """Whether no verdict has counted this report, and no assessment has answered it since."""
+    if case["cleared_through"] is not None and each["held_on"] <= case["cleared_through"]:
+        return False
+    judged = case["judged_through"]
+    return judged is None or each["held_on"] > judged or not sessions.in_time(each, judged)
+
+
+def assess(case: Json, view: list[Json], alerts: list[str]) -> Json:
+    """Readiness at the end of the plan's week. What failed outranks what is not known."""
+    plan = case["plan"]
+    through = plan["week"]["ends_on"]
+    since = (date.fromisoformat(through) - timedelta(days=numbers.RETEST_DAYS)).isoformat()
+    valid = sessions.attended([each for each in view if since < each["held_on"] <= through])
+    did = sessions.shown(valid)
+    met: dict[str, bool | None] = {}
+    for demand in plan["job"]["demands"]:
+        top = amounts.best(did, demand)
+        # One part in 10^9 keeps 20 lb equal to its own value in kg.
+        met[amounts.key(demand)] = None if top is None else top >= demand["amount"]["amount"] * (1 - 1e-9)
+    critical = [met[amounts.key(demand)] for demand in plan["job"]["demands"] if demand["critical"]]
+    other = [d for d in plan["job"]["demands"] if not d["critical"] and not met[amounts.key(d)]]
+    restrictions = ["work_hours" if d["kind"] == "shift" else d["kind"] for d in other if d["kind"] not in MENTAL]
+    confidence = _confidence(valid)
+    shift = min(plan["job"]["shift_hours"], numbers.FULL_SHIFT)
+    days = sum(each["hours"] >= shift for each in valid)
+    known = [pain for pain in sessions.pains(valid) if pain is not None]
+    unresolved = bool(known) and known[-1] >= plan["baseline_pain"] + numbers.FLARE
+    vetoes = [*alerts, *(["unresolved_flare"] if unresolved else [])]
+    failed = (
+        bool(vetoes)
+        or False in critical
+        or (confidence is not None and confidence < numbers.CONFIDENCE)
+        or (bool(valid) and days < numbers.SHIFT_DAYS)
+    )
+    if failed:
+        readiness = "not_yet"
+    elif not valid or confidence is None or None in critical:
+        readiness = "insufficient_data"
+    else:
+        readiness = "meets_with_restrictions" if restrictions else "meets"
+    return {
+        "readiness": readiness,
+        "standings": met,
+        "restrictions": restrictions,
+        "vetoes": vetoes,
+        "confidence": confidence,
+        "shift_hours_days": days,
+        "assessed_through": through,
+        "expires_on": (date.fromisoformat(through) + timedelta(days=numbers.RETEST_DAYS)).isoformat(),
+    }
+
+
+def _confidence(valid: list[Json]) -> float | None:
+    """As the last session states it, or else as the last one shows it."""
+    stated = [each["confidence"] for each in valid if each.get("confidence") is not None]
+    if stated:
+        return float(stated[-1])
+    for each in reversed(valid):
+        for done in each.get("performed", []):
+            if done["kind"] == "confidence" and done["amount"]["unit"] == "score":
+                return min(10.0, done["amount"]["amount"])
+    return None
