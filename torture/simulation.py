@@ -17,6 +17,7 @@ import logging
 import multiprocessing
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -34,8 +35,8 @@ from torture.simulated.world import World
 LOOK_S, LOOKS = 0.1, 400
 
 
-def run(seed: int, say: Callable[[str], None] | None = None) -> list[str]:
-    """One seed. Returns the violations."""
+def run(seed: int, say: Callable[[str], None] | None = None, seen: Counter[str] | None = None) -> list[str]:
+    """One seed. Returns the violations; adds to `seen` what the seed met."""
     with _quiet():
         world = World(seed, say)
         database = SimpleNamespace(
@@ -47,6 +48,8 @@ def run(seed: int, say: Callable[[str], None] | None = None) -> list[str]:
             except Stuck as stuck:
                 world.violations.append(f"I9: {stuck}")
             found = violations_of(world)
+            if seen is not None:
+                seen += world.store.seen
             _end(world)
     return found
 

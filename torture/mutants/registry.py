@@ -1,4 +1,4 @@
-"""Faults put into the runtime on purpose. A rung that does not see them proves nothing."""
+"""What a mutant is, and the table of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault: what it breaks, which rung must see it, and by which invariant."""
+    """One fault that is put into the runtime on purpose."""
 
     name: str
     breaks: str
     rung: int
+    """The lowest rung that must see it: 1 the simulation, 2 the state machine's database, 3 real Kafka or relay."""
     caught_by: str
+    """The invariant that must be violated: I1 to I12, or `fence`: behind the partition lock and the relay's lock, the
+    second and third fence (unique key, version) never have to stop anyone."""
     applied: Callable[[], AbstractContextManager[None]]
     """Puts the fault into the runtime until the block ends."""
 

@@ -14,7 +14,7 @@ from runtime.cases import SQL
 from torture.mutants.registry import mutant
 
 
-@mutant("rows are deleted before they are published", rung=1, caught_by="I3 (an effect never published), I4")
+@mutant("rows are deleted before they are published", rung=1, caught_by="I4")
 def delete_before_publish() -> Iterator[None]:
     """A crash between the two loses them."""
 
@@ -30,7 +30,7 @@ def delete_before_publish() -> Iterator[None]:
         yield
 
 
-@mutant("the relay reads `id > last position`", rung=3, caught_by="I1, I9 (a row that is never published)")
+@mutant("the relay reads `id > last position`", rung=3, caught_by="I9")
 def position_instead_of_deletion() -> Iterator[None]:
     """A transaction that drew a lower id and commits later is skipped."""
     text = SQL["next_outbox"].replace("ORDER BY", "AND id > $2 ORDER BY")
@@ -73,7 +73,7 @@ def two_relays_skip_locked() -> Iterator[None]:
         yield
 
 
-@mutant("the relay's advisory lock is of the transaction", rung=3, caught_by="fence (two relays lead)")
+@mutant("the relay's advisory lock is of the transaction", rung=3, caught_by="fence")
 def lock_of_the_transaction() -> Iterator[None]:
     """Without a transaction around it, the lock is gone before the first row is read."""
 

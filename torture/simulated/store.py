@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -55,6 +56,9 @@ class Store:
         self.sessions: list[Session] = []
         self.fences: list[str] = []
         """Where the second and third fence (unique key, version) had to stop a writer whom the first let through."""
+
+        self.seen: Counter[str] = Counter()
+        """What the run met, so that a test can tell a quiet seed from a storm."""
 
     def draw(self, table: str) -> int:
         """The next value of an identity column; a rollback does not give it back."""
@@ -159,6 +163,7 @@ class Session:
         """The backend is gone; `committed` says how a COMMIT under way ended, unknown to its client."""
         if self._closed:
             return
+        self.store.seen["COMMIT of unknown end"] += self.committing
         self._end(commit=committed and self.committing and not self._aborted)
         self._closed = True
         if self.store.advisory is self:
@@ -237,16 +242,17 @@ class Session:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         lock.waiters.append((self, future))
-        timer = loop.call_later(LOCK_TIMEOUT_S, _time_out, future)
+        timer = loop.call_later(LOCK_TIMEOUT_S, self._time_out, future)
+        self.store.seen[f"waited for a lock of {table}"] += 1
         try:
             await future
         finally:
             timer.cancel()
 
-
-def _time_out(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_exception(asyncpg.LockNotAvailableError("lock timeout"))
+    def _time_out(self, future: asyncio.Future[None]) -> None:
+        if not future.done():
+            self.store.seen["lock timeout"] += 1
+            future.set_exception(asyncpg.LockNotAvailableError("lock timeout"))
 
 
 # The statements, each under the name it has in the runtime's SQL files.
@@ -298,6 +304,7 @@ async def waiting_since(s: Session, before: datetime) -> list[Row]:
         for entry in json.loads(case["waiting"]):
             log = s.get("event_log", (ref, entry["event"]["source"], entry["event"]["id"]))
             if log is not None and log["received_at"] < before:
+                s.store.seen["gave up waiting"] += 1
                 found.append(
                     {"case_ref": ref, "partition": case["partition"], "source": log["source"], "id": log["id"]}
                 )
@@ -328,14 +335,17 @@ async def append_log(s: Session, *columns: list[Any]) -> None:
 
 
 async def mark_retried(s: Session, ref: Any, source: str, id: str, result: str, version: int, policy: str) -> None:
+    s.store.seen["retried"] += 1
     await _update(s, "event_log", (ref, source, id), result=result, retried_version=version, policy_version=policy)
 
 
 async def mark_discarded(s: Session, ref: Any, source: str, id: str) -> None:
+    s.store.seen["discarded"] += 1
     await _update(s, "event_log", (ref, source, id), result="discarded")
 
 
 async def erase_log(s: Session, refs: list[Any]) -> None:
+    s.store.seen["erased"] += len(refs)
     for key, _ in [entry for entry in s.rows("event_log") if entry[0][0] in refs]:
         await _update(s, "event_log", key, body=None)
 
@@ -388,6 +398,7 @@ async def append_parked(s: Session, *columns: list[Any]) -> None:
         if any((row["topic"], row["partition"], row["offset"]) == values[1:4] for _, row in s.rows("parked")):
             s.store.fences.append("unique key of parked")
             raise asyncpg.UniqueViolationError("parked_topic_partition_offset_key")
+        s.store.seen["parked"] += 1
         s.put("parked", id, dict(zip(_PARKED, values, strict=True)) | {"id": id, "resolution": None})
 
 
@@ -396,6 +407,7 @@ async def append_dead_letters(s: Session, *columns: list[Any]) -> None:
         place = (topic, partition, offset)
         await s.lock("dead_letter", place)
         if s.get("dead_letter", place) is None:
+            s.store.seen["dead letter"] += 1
             s.put("dead_letter", place, {"reason": reason})
 
 

@@ -36,7 +36,7 @@ TOPICS = (toy.CLINIC, toy.INTERNAL)
 KEY = "00" * 32
 MEMBERS, RELAYS = ("consumer-1", "consumer-2"), ("relay-1", "relay-2")
 # What one seed may take before it counts as a system that never comes to rest.
-MAX_STEPS, MAX_RESTARTS = 20_000, 60
+MAX_STEPS, MAX_RESTARTS = 20_000, 100
 
 _OWNER: ContextVar[str] = ContextVar("owner")
 _TELEMETRY = Telemetry("toy", trace.NoOpTracer(), False, 0.0)
@@ -75,7 +75,7 @@ class World:
         self.processes = {name: Process(name) for name in (*MEMBERS, *RELAYS)}
         self.sent: dict[tuple[str, int, int], Sent] = {}
         self.to_send = plan_of(self.rng)
-        self.storm = len(self.to_send) + self.rng.randrange(20, 60)
+        self.storm = len(self.to_send) + self.rng.randrange(30, 90)
         """Faults and productions that are left."""
         self.news = asyncio.Event()
         self.handlers = toy.handlers(lambda: self.mended)
@@ -101,10 +101,10 @@ class World:
 
     def _step(self) -> bool:
         self.steps += 1
-        if self.steps > MAX_STEPS:
+        if self.steps > MAX_STEPS or self.restarts > MAX_RESTARTS:
             raise Stuck("the system does not come to rest")
         open_gates = [gate for gate in self.gates if not gate[2].done() and not self._paused(gate[0])]
-        if not self.calm and (not open_gates or self.rng.random() < 0.15):
+        if not self.calm and (not open_gates or self.rng.random() < 0.18):
             self._disturb()
             return True
         if not open_gates:
@@ -176,6 +176,7 @@ class World:
         if self.say:
             self.say(f"-- kill {process.name}")
         for session in self._sessions(process.name):
+            self.store.seen["killed in a transaction"] += session.in_transaction
             session.terminate(committed=self.rng.random() < 0.5)
         if process.task is not None:
             process.task.cancel()
@@ -271,8 +272,6 @@ class World:
     def start(self, process: Process) -> None:
         """Start a consumer or a relay."""
         self.restarts += 1
-        if self.restarts > MAX_RESTARTS + 2 * self.storm:
-            raise Stuck(f"{process.name} starts again and again")
         work = self._consume(process) if process.name in MEMBERS else self._relay(process)
         process.task = self.spawn(process.name, work)
 
@@ -338,7 +337,9 @@ class World:
     def _fate(self) -> str:
         if self.calm:
             return "appended"
-        return self.rng.choices(("appended", "unanswered", "dropped"), (85, 9, 6))[0]
+        fate = self.rng.choices(("appended", "unanswered", "dropped"), (85, 9, 6))[0]
+        self.store.seen[f"batch {fate} by the broker"] += 1
+        return fate
 
     def now(self) -> datetime:
         """Virtual wall-clock time."""
@@ -409,6 +410,10 @@ class Member:
             self._positions[place] = start + len(taken)
             room -= len(taken)
             batch += taken
+            world.store.seen["record read again"] += sum(
+                world.finished((entry.topic, entry.partition, entry.offset)) for entry in taken
+            )
+            world.store.seen["record read by a zombie"] += len(taken) * (self._generation != broker.generation)
         if batch and self._ack_first and self._generation == broker.generation:
             broker.commit(self._generation, dict(self._positions))
         return batch
@@ -418,6 +423,7 @@ class Member:
         world = self._world
         await world.gate("commit offsets")
         lost = not world.calm and world.rng.random() < 0.1
+        world.store.seen["offsets of a zombie refused"] += self._generation != world.broker.generation
         if lost and world.rng.random() < 0.5:
             raise KafkaConnectionError
         world.broker.commit(self._generation, {(place[0], place[1]): offset for place, offset in offsets.items()})
