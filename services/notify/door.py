@@ -110,7 +110,7 @@ async def status(request: Request, ref: UUID, employer: Annotated[str, Depends(e
 
 
 def _may_be_told(row: Row, employer: str) -> bool:
-    state = STATE.validate_json(row["state"]) if row["state"] is not None else None
+    state = STATE.validate_json(row["state"], extra="ignore") if row["state"] is not None else None
     return still_permitted(state, employer, row["scopes"], datetime.now(UTC).date())
 
 

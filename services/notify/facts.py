@@ -78,8 +78,10 @@ def refused(state: C, data: EventRejected) -> C:
 
 
 def planned(state: Known, data: PlanIssued | PlanRevised) -> Known:
-    """The plan in hand. The program began with its first version."""
-    starts_on = state.program.starts_on if state.program else data.effective_from
+    """The plan in hand. The program begins with a plan that is issued, also when it is issued again before anything
+    was judged; revisions keep its start."""
+    before = state.program
+    starts_on = data.effective_from if before is None or isinstance(data, PlanIssued) else before.starts_on
     program = Program(
         starts_on=starts_on, ends_on=_planned_end(data), week=data.current_week, total_weeks=data.total_weeks
     )
@@ -92,13 +94,18 @@ def judged(state: Known, attendance: float) -> Known:
 
 
 def assessed(state: Known, data: ReadinessAssessed) -> Known:
-    """Demands met and the forecast; the recommendation itself is told to nobody before it is signed."""
+    """Demands met and the forecast; the recommendation itself is told to nobody before it is signed.
+
+    Where the demands are reached and something else, such as a safety veto, still speaks against work, no date is
+    known: an employer that read today's would expect the worker.
+    """
+    reached = data.forecast.status == "reached" and data.readiness.startswith("meets")
     progressed = Progressed(
         attendance=state.progressed.attendance,
         demands_met=sum(standing.met is True for standing in data.standings),
         demands_total=len(data.standings),
         forecast_week=data.forecast.week if data.forecast.status == "expected" else None,
-        reached_on=data.assessed_through if data.forecast.status == "reached" else None,
+        reached_on=data.assessed_through if reached else None,
     )
     return state.model_copy(update={"progressed": progressed})
 

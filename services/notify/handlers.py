@@ -13,7 +13,7 @@ from services.notify import facts, messages
 from services.notify.disclosure import Disclosure, disclosure, readiness_updated
 from services.notify.policy import Policy
 from services.notify.rows import DeliveryRow, FeedRow, MessageRow, RemoveCase, Withhold
-from services.notify.state import Heard, Known, State, Stop, Told
+from services.notify.state import MAX_TOLD, Heard, Known, State, Stop, Told
 from services.table import table
 from workhardening_contracts import registry
 from workhardening_contracts.clinic import CaseErased, CaseWithdrawn, ConsentRevoked, ReadinessWithdrawn
@@ -53,7 +53,8 @@ def on_information_needed(state: State | None, event: Event[InformationNeeded], 
 
 
 def on_case_declined(state: State | None, event: Event[CaseDeclined], policy: Policy) -> Decided:
-    return _told(facts.declined(state, event.data.clinic), event, policy, (_feed(event, event.data.clinic),))
+    rows = (_feed(event, event.data.clinic), *_alerts(event, event.data))
+    return _told(facts.declined(state, event.data.clinic), event, policy, rows)
 
 
 def on_assessment_completed(state: State | None, event: Event[AssessmentCompleted], policy: Policy) -> Decided:
@@ -106,9 +107,11 @@ def on_plan_revised(state: State | None, event: Event[PlanRevised], policy: Poli
 def on_week_judged(state: State | None, event: Event[Judged], policy: Policy) -> Decided:
     if not isinstance(state, Known):
         return Outcome(state, wait=True)
-    alerts = (messages.alert(event, state.clinic),) if isinstance(event.data, CaseEscalated) else ()
-    after = facts.judged(state, event.data.attendance)
-    return _told(after, event, policy, (_feed(event, state.clinic), *alerts))
+    feed = _feed(event, state.clinic)
+    if isinstance(event.data, CaseEscalated):
+        # An escalation may cut its week short: the sessions that were not held then were not missed.
+        return _told(state, event, policy, (feed, messages.alert(event, state.clinic)))
+    return _told(facts.judged(state, event.data.attendance), event, policy, (feed,))
 
 
 def on_attendance_lapsed(state: State | None, event: Event[AttendanceLapsed], policy: Policy) -> Decided:
@@ -159,7 +162,7 @@ def _stopped(state: State | None, event: Event[Any], policy: Policy, stop: Stop)
     return _told(facts.stopping(state, stop), event, policy, ())
 
 
-def _alerts(event: Event[Any], data: InformationNeeded | AssessmentCompleted) -> Sequence[MessageRow]:
+def _alerts(event: Event[Any], data: InformationNeeded | CaseDeclined | AssessmentCompleted) -> Sequence[MessageRow]:
     return (messages.alert(event, data.clinic),) if data.alerts else ()
 
 
@@ -174,6 +177,7 @@ def _told(state: Heard | Known, event: Event[Any], policy: Policy, rows: Sequenc
     as_of = event.time.date()
     employers = sorted({grant.employer for grant in state.grants} | {told.employer for told in state.told})
     told: list[Told] = []
+    room = MAX_TOLD - len(state.told)
     added: list[object] = []
     for employer in employers:
         before = next((entry for entry in state.told if entry.employer == employer), None)
@@ -185,7 +189,8 @@ def _told(state: Heard | Known, event: Event[Any], policy: Policy, rows: Sequenc
                 told.append(before.model_copy(update={"digest": ""}))
         elif before is not None and before.digest == allowed.digest:
             told.append(before)
-        else:
+        elif before is not None or room > 0:
+            room -= before is None
             minted = _mint(allowed, before, event, nth=len(told))
             told.append(minted.told)
             added += minted.rows

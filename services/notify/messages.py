@@ -32,12 +32,13 @@ EDUCATION: Mapping[str, str] = {
     "body_mechanics": "how to lift, carry and turn so that the load stays close to you",
     "pacing": "how to spread the work over the day, with short breaks before you need them",
     "reinjury": "how to notice early signs of strain at work, and what to change then",
-    "pain_science": "why an ache during training is not a sign of harm, and when to speak up",
+    "pain_science": "why an ache during training is often not a sign of harm, and when to speak up",
 }
 
 _VERDICTS: Mapping[str, str] = {
     "advance": "You reached the week's targets. The next week asks a little more.",
-    "hold": "The next week repeats the same targets, so that you can settle into them.",
+    # Not "the same targets": an assessment that was made in between changes them.
+    "hold": "You get more time at this stage, so that you can settle into it.",
     "regress": "The next week goes one step back, so that you can build up again safely.",
 }
 

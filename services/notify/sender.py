@@ -107,7 +107,7 @@ async def _claim(pool: Pool, busy: Mapping[str, int]) -> list[Mapping[str, Any]]
 
 
 async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mapping[str, Any]) -> None:
-    state = STATE.validate_json(row["state"]) if row["state"] is not None else None
+    state = STATE.validate_json(row["state"], extra="ignore") if row["state"] is not None else None
     if not still_permitted(state, row["employer"], row["scopes"], datetime.now(UTC).date()):
         await running.pool.execute(SQL["mark_withheld"], row["id"], row["lease"])
         return

@@ -17,9 +17,15 @@ from workhardening_contracts.intake import ConsentGrant
 # a question that comes after more answers than this stops the sending, which is the safe side.
 MAX_ANSWERED = 20
 
+# How many employers one case may be told to. An employer that was told once is remembered for as long as the case is,
+# since its sequence goes on when consent is given again; consent can be given and revoked without end, and the state is
+# rewritten with every event. A worker has a handful of employers; one more than this is not told, the safe side.
+MAX_TOLD = 100
+
 
 class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+    # What a newer release stored is read by an older one: a release that is rolled back must not park every case.
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Stop(_Fact):

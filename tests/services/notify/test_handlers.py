@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from services.notify.rows import DeliveryRow, FeedRow, MessageRow, RemoveCase, Withhold
-from services.notify.state import Heard, Known
+from services.notify.state import MAX_TOLD, Heard, Known
 from tests.services.notify.cases import (
     CASE,
     CLINIC,
@@ -69,19 +69,19 @@ def judged(model: type[Any], week: int = 1) -> Event[Any]:
     )
 
 
-def assessed() -> Event[ReadinessAssessed]:
+def assessed(readiness: Any = "meets", status: Any = "insufficient_data") -> Event[ReadinessAssessed]:
     return event(
         ReadinessAssessed(
             clinic=CLINIC,
             week=4,
-            readiness="meets",
+            readiness=readiness,
             standings=(),
             restrictions=(),
             vetoes=(),
             confidence=8.0,
             shift_hours_days=3,
             flags=(),
-            forecast=Forecast(status="insufficient_data"),
+            forecast=Forecast(status=status),
             assessed_through=MONDAY,
             expires_on=MONDAY + timedelta(days=14),
             final=False,
@@ -302,6 +302,17 @@ def test_information_needed_reaches_the_feed_and_keeps_a_small_case() -> None:
     assert "red_flag" not in alert.body + alert.subject
 
 
+def test_a_declined_worker_in_danger_is_brought_before_the_clinicians_in_the_program_or_not() -> None:
+    declined = event(CaseDeclined(clinic=CLINIC, eligibility=ELIGIBLE, alerts=("phq9_item9",)))
+    for before in ([], IN_PROGRAM):
+        case, _ = given(before)
+        message: MessageRow = only([row for row in when(case, declined).effects if isinstance(row, MessageRow)])
+        assert (message.kind, message.audience, message.clinic) == ("alert", "clinician", CLINIC)
+        assert "phq9" not in message.body + message.subject
+    quiet = when(case, event(CaseDeclined(clinic=CLINIC, eligibility=ELIGIBLE)))
+    assert not [row for row in quiet.effects if isinstance(row, MessageRow)]
+
+
 def test_a_rejection_goes_to_the_clinic_that_sent_the_refused_event_and_makes_no_case() -> None:
     case, rows = given([rejected(revoke(), clinic="south")])
     assert only(rows).clinic == "south"
@@ -339,6 +350,65 @@ def test_attendance_is_told_week_by_week_where_the_worker_agreed_to_it() -> None
     assert update.program is not None
     assert update.program.attendance == 0.8
     assert update.program.week is None
+
+
+def test_the_attendance_of_a_week_that_was_cut_short_is_not_told() -> None:
+    case, _ = given([opened(), consent(grant(), grant("attendance")), plan(), judged(WeekAdvanced)])
+    escalated = event(judged(CaseEscalated, 2).data.model_copy(update={"attendance": 0.2}), "verdict-2")
+    folded = when(case, escalated)
+    assert updates(folded.effects) == []
+    assert known(folded.case).progressed.attendance == 0.8
+
+
+@pytest.mark.parametrize(
+    ("readiness", "told_on"),
+    [("meets", MONDAY), ("meets_with_restrictions", MONDAY), ("not_yet", None), ("insufficient_data", None)],
+)
+def test_a_reached_date_is_told_only_where_nothing_else_speaks_against_work(readiness: str, told_on: Any) -> None:
+    case, _ = given([opened(), consent(grant(), grant("expected_date")), plan()])
+    folded = when(case, assessed(readiness, "reached"))
+    program = [update.program for update in updates(folded.effects)]
+    assert [each.expected_date for each in program if each is not None] == ([told_on] if told_on else [])
+
+
+@pytest.mark.parametrize("days", [-7, 7])
+def test_a_plan_that_is_issued_again_moves_the_start_that_the_employer_is_told(days: int) -> None:
+    case, _ = given(IN_PROGRAM)
+    moved = MONDAY + timedelta(days=days)
+    again = event(plan().data.model_copy(update={"plan_version": 2, "effective_from": moved}), "plan-again")
+    folded = when(case, again)
+    assert only(updates(folded.effects)).effective_from == moved
+    program = known(when(folded.case, revised(2)).case).program
+    assert program is not None
+    assert (program.starts_on, program.week) == (moved, 2)
+
+
+def test_the_employers_that_are_remembered_are_bounded_and_those_told_before_go_on() -> None:
+    case, rows = given([opened(), consent(grant(employer="zz")), plan()])
+    for number in range(MAX_TOLD + 5):
+        each = consent(grant(employer=f"e{number:03}"), grant(employer="zz"), id=f"c{number}")
+        folded = when(case, each)
+        case = folded.case
+        rows += folded.effects
+    assert len(known(case).told) == MAX_TOLD
+    assert len(updates(rows)) == MAX_TOLD
+    assert only(updates(when(case, ready()).effects)).sequence == 2, "zz; e104 was one too many"
+
+
+def test_what_a_newer_release_stored_is_read_by_an_older_one() -> None:
+    case, _ = given([*IN_PROGRAM, ready(restrictions=(LIMIT,)), revoke("attendance")])
+    assert case.state is not None
+    stored = json.loads(TABLE.adapter.dump_json(case.state))
+    for place in (
+        stored,
+        stored["program"],
+        stored["progressed"],
+        stored["standing"],
+        *stored["told"],
+        *stored["stops"],
+    ):
+        place["of_a_newer_release"] = 1
+    assert TABLE.adapter.validate_json(json.dumps(stored)) == case.state
 
 
 def test_the_feed_shows_the_event_as_it_was_published() -> None:

@@ -35,7 +35,8 @@ def test_a_plan_is_announced_with_its_start_its_length_and_its_first_week() -> N
 
 
 @pytest.mark.parametrize(
-    ("verdict", "said"), [("advance", "a little more"), ("hold", "repeats"), ("regress", "one step back")]
+    ("verdict", "said"),
+    [("advance", "a little more"), ("hold", "more time at this stage"), ("regress", "one step back")],
 )
 def test_a_week_is_summed_up_in_plain_words(verdict: str, said: str) -> None:
     row = messages.week_summary(revised(2, verdict=verdict), "worker-7")

@@ -39,6 +39,7 @@ from workhardening_contracts.progress import (
     Forecast,
     ReadinessAssessed,
     Reason,
+    WeekHeld,
 )
 from workhardening_contracts.quantity import Quantity
 
@@ -89,19 +90,22 @@ STORY: tuple[Event[Any], ...] = (
         )
     ),
     planned(plan()),
-    event(
-        CaseEscalated(
-            clinic=CLINIC,
-            week=1,
-            total_weeks=8,
-            starts_on=MONDAY,
-            through=MONDAY,
-            plan_version=1,
-            attendance=0.5,
-            attained=(CAPACITY,),
-            reasons=(Reason(code=CANARY, demand=DEMAND.key, attained=AMOUNT, target=AMOUNT),),
-            final=False,
+    *(
+        event(
+            model(
+                clinic=CLINIC,
+                week=week,
+                total_weeks=8,
+                starts_on=MONDAY,
+                through=MONDAY,
+                plan_version=1,
+                attendance=0.5,
+                attained=(CAPACITY,),
+                reasons=(Reason(code=CANARY, demand=DEMAND.key, attained=AMOUNT, target=AMOUNT),),
+                final=False,
+            )
         )
+        for week, model in enumerate((WeekHeld, CaseEscalated), 1)
     ),
     event(AttendanceLapsed(clinic=CLINIC, week=1, planned=5, attended=2, through=MONDAY)),
     planned(revised(2)),
