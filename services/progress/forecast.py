@@ -9,8 +9,6 @@ from statistics import median
 
 from workhardening_contracts.progress import Forecast
 
-MIN_POINTS = 3
-"""Fewer weeks than this are no trend."""
 FURTHEST_WEEK = 200.0
 """Beyond this a date is no forecast; it is also the contract's bound."""
 _Z_80 = 1.2815515655446004  # two-sided 80 % of the normal distribution
@@ -24,27 +22,27 @@ def slopes(points: Points) -> list[float]:
     return sorted((y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in combinations(sorted(points), 2) if x1 != x2)
 
 
-def slope_interval(points: Points) -> tuple[float, float, float] | None:
-    """The median slope and the ends of its 80 % interval; None for fewer than `MIN_POINTS` weeks.
+def slope_interval(points: Points, fewest: int) -> tuple[float, float, float] | None:
+    """The median slope and the ends of its 80 % interval; None for fewer than `fewest` weeks.
 
     The interval is the one of Sen (1968, J. Am. Stat. Assoc. 63:1379): with N slopes of n points and
     C = z * sqrt(n (n-1) (2n+5) / 18), the ends have the ranks (N-C)/2 and (N+C)/2 + 1.
     """
     found = slopes(points)
     n = len({week for week, _ in points})
-    if n < MIN_POINTS:
+    if n < fewest:
         return None
     reach = _Z_80 * sqrt(n * (n - 1) * (2 * n + 5) / 18)
     low = max(0, int((len(found) - reach) / 2) - 1)
     return found[low], median(found), found[len(found) - 1 - low]
 
 
-def crossing(points: Points) -> tuple[float, float, float] | None:
+def crossing(points: Points, fewest: int) -> tuple[float, float, float] | None:
     """Week at which the line reaches 1, with the ends of an 80 % interval; None if that cannot be said.
 
-    It cannot be said with fewer than three weeks, or while the interval includes no growth at all.
+    It cannot be said with fewer than `fewest` weeks, or while the interval includes no growth at all.
     """
-    growth = slope_interval(points)
+    growth = slope_interval(points, fewest)
     if growth is None or growth[0] <= 0:
         return None
     slow, middle, fast = growth
@@ -56,14 +54,15 @@ def crossing(points: Points) -> tuple[float, float, float] | None:
     return expected, ends[0], ends[1]
 
 
-def forecast(unmet: Mapping[str, Points], week: int) -> Forecast:
-    """The week in which the last of the unmet critical demands is met, never before the present `week`.
+def forecast(unmet: Mapping[str, Points], week: int, fewest: int, *, barred: bool) -> Forecast:
+    """The week in which the last of the unmet deciding demands is met, never before the present `week`.
 
-    `unmet`: demand key -> its weeks so far; empty when nothing critical is unmet.
+    `unmet`: demand key -> its weeks so far; empty when none is unmet. `barred`: something else stands in the way, such
+    as the hours or a flare. Of that there is no trend, so nothing can be said.
     """
     if not unmet:
-        return Forecast(status="reached", week=float(week))
-    crossings = [crossing(points) for points in unmet.values()]
+        return Forecast(status="insufficient_data") if barred else Forecast(status="reached", week=float(week))
+    crossings = [crossing(points, fewest) for points in unmet.values()]
     known = [each for each in crossings if each is not None]
     if len(known) < len(crossings):
         return Forecast(status="insufficient_data")

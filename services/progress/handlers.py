@@ -200,6 +200,7 @@ def on_readiness_signed(state: State | None, event: Event[ReadinessSigned], poli
                 state.readiness,
                 event.data,
                 event.time.date(),
+                policy.signing_roles,
                 outdated=judging_is_due(state, state.closed_through),
                 corrects=False,
                 alerted=alerted,
@@ -213,6 +214,7 @@ def on_readiness_signed(state: State | None, event: Event[ReadinessSigned], poli
                 state.readiness,
                 event.data,
                 event.time.date(),
+                policy.signing_roles,
                 outdated=False,
                 corrects=state.ready_event is not None,
                 alerted=state.alerted,
@@ -234,6 +236,8 @@ def on_readiness_withdrawn(state: State | None, event: Event[ReadinessWithdrawn]
             return Outcome(None, wait=True)
         case Closed(ready_event=str(standing)):
             said = event.data
+            if said.role not in policy.signing_roles:
+                return _refused(state, "role_not_allowed")
             revoked, emitted = signature.revoke(state, standing, said.withdrawn_on, said.role, said.reason_code)
             return Outcome(revoked, emit=emitted)
         case _:

@@ -50,6 +50,16 @@ REFUSALS: dict[str, tuple[str, str, str | None]] = {
         "test again: a capacity that was measured too long ago does not show what the worker can do now",
         "/readiness_event",
     ),
+    "role_not_allowed": (
+        "this role may not sign or withdraw readiness",
+        "have it signed by a role that the clinic's policy names",
+        "/role",
+    ),
+    "restriction_not_allowed": (
+        "a restriction names an activity or a zone that is neither documented nor the job's, or a mental demand",
+        "name `work_hours`, a physical kind or one of the job's; an employer is told it word for word",
+        "/restrictions",
+    ),
     "reason_required": (
         "the decision is another than recommended",
         "give the reason in `reason_code`",

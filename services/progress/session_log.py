@@ -82,12 +82,6 @@ def as_of(log: Iterable[Entry], closed: date) -> tuple[Entry, ...]:
     return current(each for each in log if known_by(each, closed))
 
 
-def is_late(each: Entry) -> bool:
-    """Whether the report came after its week (Monday to Sunday) had been closed."""
-    sunday = each.held_on + timedelta(days=6 - each.held_on.weekday())
-    return not known_by(each, sunday)
-
-
 def reported_on(log: Iterable[Entry], held_on: date) -> Entry | None:
     """The current report for a date, or None. A date has one session."""
     return next((each for each in current(log) if each.held_on == held_on), None)

@@ -131,7 +131,7 @@ def _judge(case: InProgram, through: date, policy: Policy, name: Name) -> Step:
         [each for each in view if week.starts_on <= each.held_on <= through],
         [each for each in view if each.held_on < week.starts_on and _is_news(each, case)],
         case.plan.baseline_pain,
-        _before(case),
+        _before(case, view, policy),
         policy,
     )
     final = week.number >= case.plan.total_weeks or judged.discontinue
@@ -151,6 +151,8 @@ def _judge(case: InProgram, through: date, policy: Policy, name: Name) -> Step:
                     readiness=assessed.readiness,
                     expires_on=assessed.expires_on,
                     final=final,
+                    activities=readiness.activities(case.plan.job),
+                    zones=readiness.zones(case.plan.job),
                 )
             }
         )
@@ -208,7 +210,6 @@ def _after(case: InProgram, through: date, judged: verdict.Judgement, policy: Po
             "judged_through": through,
             "weeks_judged": case.weeks_judged + 1,
             "holds": case.holds + 1 if judged.verdict == "hold" else 0,
-            "flared": judged.flared,
             "stalled": judged.stalled,
             "trend": (*case.trend, *points),
         }
@@ -230,7 +231,7 @@ def _readiness(
         confidence=standing.confidence,
         shift_hours_days=standing.shift_hours_days,
         flags=standing.flags,
-        forecast=forecast.forecast(_unmet(case, standing), week.number),
+        forecast=forecast.forecast(_unmet(case, standing), week.number, policy.forecast_weeks, barred=not standing.met),
         assessed_through=through,
         expires_on=readiness.expires_on(through, policy),
         final=final,
@@ -238,7 +239,7 @@ def _readiness(
 
 
 def _unmet(case: InProgram, standing: readiness.Standing) -> dict[str, list[tuple[int, float]]]:
-    """Each unmet critical demand's weeks so far, as shares of what is required, at most twice it.
+    """Each unmet deciding demand's weeks so far, as shares of what is required, at most twice it.
 
     What is beyond that says nothing on when it is reached, and a demand of next to nothing would make it infinite.
     """
@@ -248,16 +249,20 @@ def _unmet(case: InProgram, standing: readiness.Standing) -> dict[str, list[tupl
             for point in case.trend
             if point.demand == each.demand and each.required.amount > 0
         ]
-        for each in standing.demands
-        if each.critical and not each.met
+        for each in verdict.deciding(standing.demands)
+        if not each.met
     }
 
 
-def _before(case: InProgram) -> verdict.Before:
+def _before(case: InProgram, view: Sequence[Entry], policy: Policy) -> verdict.Before:
+    """What the weeks before left behind. A flare counts also where it was reported late."""
+    starts_on = case.plan.week.starts_on
+    lately = [each for each in view if each.attended and starts_on - WEEK <= each.held_on < starts_on]
+    flared, _ = verdict.flares(lately, case.plan.baseline_pain, policy)
     best: dict[str, float] = {}
     for point in case.trend:
         best[point.demand] = max(point.amount, best.get(point.demand, 0.0))
-    return verdict.Before(holds=case.holds, flared=case.flared, stalled=case.stalled, best=best)
+    return verdict.Before(holds=case.holds, flared=flared > 0, stalled=case.stalled, best=best)
 
 
 def _is_news(each: Entry, case: InProgram) -> bool:

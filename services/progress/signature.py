@@ -5,18 +5,34 @@ A recommendation is signed as it is, or against it with a reason, while it is fr
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from typing import Literal
 
 from services.progress.readiness import Readiness
 from services.progress.settle import Name, Step, close
 from services.progress.state import Assessed, Closed, InProgram
-from workhardening_contracts.clinic import ReadinessSigned
+from workhardening_contracts.clinic import ReadinessSigned, Restriction
 from workhardening_contracts.contract import EventData
 from workhardening_contracts.progress import ReadinessRevoked, ReadyForWork
 
 Decision = Literal["ready", "ready_with_restrictions", "not_ready"]
-Objection = Literal["readiness_unknown", "readiness_superseded", "readiness_expired", "reason_required"]
+Objection = Literal[
+    "readiness_unknown",
+    "readiness_superseded",
+    "readiness_expired",
+    "role_not_allowed",
+    "restriction_not_allowed",
+    "reason_required",
+]
+
+ACTIVITIES = frozenset(
+    {"work_hours", "lift", "carry", "push", "pull", "stand", "walk", "sit", "climb", "stoop", "kneel", "crouch"}
+    | {"crawl", "reach", "grip", "balance", "shift"}
+)
+ZONES = frozenset({"floor_waist", "waist_shoulder", "overhead", "forward"})
+"""The documented vocabulary (`workhardening_contracts.demand`). An employer is told a restriction word for word, so it
+may name these and what the job itself names, and nothing else: no diagnosis, no body part, no mental demand."""
 
 RECOMMENDED: dict[Readiness, Decision] = {
     "meets": "ready",
@@ -40,9 +56,16 @@ def contradicts(latest: Assessed, decision: Decision, *, alerted: bool) -> bool:
 
 
 def objection(
-    latest: Assessed | None, signed: ReadinessSigned, on: date, *, outdated: bool, corrects: bool, alerted: bool
+    latest: Assessed | None,
+    signed: ReadinessSigned,
+    on: date,
+    roles: Collection[str],
+    *,
+    outdated: bool,
+    corrects: bool,
+    alerted: bool,
 ) -> Objection | None:
-    """Why the signature of the day `on` may not stand; None when it may.
+    """Why the signature of the day `on` may not stand; None when it may. `roles` are those that may sign.
 
     `outdated`: a week that was closed since is about to be judged, so another assessment is on its way.
     `corrects`: a signed readiness stands and this replaces it. That needs no fresh tests, since leaving the old
@@ -54,9 +77,20 @@ def objection(
         return "readiness_superseded"
     if on > latest.expires_on and not corrects:
         return "readiness_expired"
+    if signed.role not in roles:
+        return "role_not_allowed"
+    if not all(_may_be_told(each, latest) for each in signed.restrictions):
+        return "restriction_not_allowed"
     if signed.reason_code is None and contradicts(latest, signed.decision, alerted=alerted):
         return "reason_required"
     return None
+
+
+def _may_be_told(restriction: Restriction, latest: Assessed) -> bool:
+    zone = restriction.zone
+    return (restriction.activity in ACTIVITIES or restriction.activity in latest.activities) and (
+        zone is None or zone in ZONES or zone in latest.zones
+    )
 
 
 def sign(case: InProgram, signed: ReadinessSigned, on: date, name: Name, *, alerted: bool) -> Step:

@@ -94,6 +94,9 @@ class Assessed(Contract):
     readiness: Literal["meets", "meets_with_restrictions", "not_yet", "insufficient_data"]
     expires_on: date
     final: bool
+    activities: tuple[str, ...] = ()
+    """What a signed restriction may name: the job's kinds, mental ones left out."""
+    zones: tuple[str, ...] = ()
 
 
 class InProgram(Contract):
@@ -113,7 +116,6 @@ class InProgram(Contract):
     """Alerts of sessions up to this day were answered by an assessment."""
     weeks_judged: int = 0
     holds: int = 0
-    flared: bool = False
     stalled: int = 0
     trend: tuple[Point, ...] = ()
     readiness: Assessed | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from services.progress.policy import Policy
 from services.progress.session_log import Entry, capacities, pain_after_a_day
@@ -18,6 +18,16 @@ from workhardening_contracts.quantity import ratio
 
 Verdict = Literal["advance", "hold", "regress", "escalate"]
 
+_CLOSE = 1e-9  # as quantities are compared: a share that was computed may miss its figure in the last place
+
+
+class _Demanded(Protocol):
+    @property
+    def critical(self) -> bool: ...
+
+
+_D = TypeVar("_D", bound=_Demanded)
+
 
 @dataclass(frozen=True)
 class Before:
@@ -26,7 +36,7 @@ class Before:
     holds: int = 0
     """How often in a row the same targets were held."""
     flared: bool = False
-    """The week before had a flare."""
+    """The seven days before the week had a flare."""
     stalled: int = 0
     """Weeks in a row without compliance or gain."""
     best: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -46,9 +56,8 @@ class Judgement:
     attained: tuple[Capacity, ...]
     """The best of the week for each target that was shown, in the target's unit."""
     best: Mapping[str, float]
-    """The best of the week by the key of each deciding demand that was shown, in the demand's unit."""
+    """The best of the week and of what was reported late, by the key of each deciding demand, in the demand's unit."""
     alerts: tuple[str, ...]
-    flared: bool
     stalled: int
     """Weeks in a row without compliance or gain, this one included unless an alert cut it short."""
     discontinue: bool
@@ -59,9 +68,41 @@ def demand_of(target: Target) -> Demand:
     return Demand(**dict(target))
 
 
-def deciding(targets: Sequence[Target]) -> list[Target]:
-    """The targets that decide: the critical ones, or all where the job names none."""
-    return [target for target in targets if target.critical] or list(targets)
+def deciding(demands: Sequence[_D]) -> list[_D]:
+    """What decides of a job's demands, or of a week's targets: the critical ones, or all where the job names none."""
+    return [each for each in demands if each.critical] or list(demands)
+
+
+def below(share: float, least: float) -> bool:
+    """Whether a share misses its figure by more than rounding."""
+    return share < least - _CLOSE
+
+
+def flare_at(baseline_pain: float, policy: Policy) -> float:
+    """The NPRS from which pain, still there a day later, is a flare. The scale ends at 10, which is always one."""
+    return min(10.0, baseline_pain + policy.flare_rise) - _CLOSE
+
+
+def flares(there: Sequence[Entry], baseline_pain: float, policy: Policy) -> tuple[int, int]:
+    """Flares in these attended sessions, and sessions of which it is not known how the pain was a day later.
+
+    Raised after one session and still raised after the next is one flare that has not settled. Pain that had not risen
+    right after a session cannot be *still* raised, so it needs no second look.
+    """
+    raised = flare_at(baseline_pain, policy)
+    found = unknown = 0
+    lasting = False
+    for nth, each in enumerate(there):
+        settled = each.pain_after is not None and each.pain_after < raised
+        next_day = pain_after_a_day(there, nth)
+        if next_day is not None:
+            found += next_day >= raised and not lasting
+            lasting = next_day >= raised
+        elif settled:
+            lasting = False
+        else:
+            unknown += 1
+    return found, unknown
 
 
 def judge(
@@ -83,19 +124,20 @@ def judge(
     shares = [None if top is None else ratio(top.amount, target.amount) for target, top in counted]
     known = [min(1.0, share) for share in shares if share is not None]
     attendance = min(1.0, len(there) / week.days)
-    flares, unknown = _flares(there, baseline_pain, policy)
+    flared, unknown = flares(there, baseline_pain, policy)
     late = list(late)
+    shown_late = capacities((*there, *late))
     alerts = tuple(sorted({code for each in (*held, *late) for code in each.alerts}))
 
     stepping_back = {
-        "second_flare": flares + before.flared >= 2 and flares > 0,
-        "attainment_low": bool(known) and sum(known) / len(known) < policy.regress_below,
+        "second_flare": flared + before.flared >= 2 and flared > 0,
+        "attainment_low": bool(known) and below(sum(known) / len(known), policy.regress_below),
     }
     holding = {
-        "attendance_low": attendance < policy.attendance,
+        "attendance_low": below(attendance, policy.attendance),
         "not_performed": None in shares or not shares,
-        "target_missed": any(share < policy.attained for share in known),
-        "pain_flare": flares > 0,
+        "target_missed": any(below(share, policy.attained) for share in known),
+        "pain_flare": flared > 0,
         "pain_not_reported": unknown > 0,
     }
     too_often = any(holding.values()) and before.holds >= policy.max_holds
@@ -107,7 +149,7 @@ def judge(
     elif any(holding.values()):
         verdict = "hold"
 
-    complied = len(there) >= policy.attendance * max(0, week.days - excused)
+    complied = not below(len(there), policy.attendance * max(0, week.days - excused))
     gained = any(_is_gain(target, top, before, policy) for target, top in counted)
     stalled = 0 if complied or gained else before.stalled + (not alerts)
     discontinue = verdict in ("hold", "regress") and stalled >= policy.stalled_weeks
@@ -140,37 +182,20 @@ def judge(
         ),
         best={
             demand_of(target).key: top.amount.in_unit(target.amount.unit).amount
-            for target, top in counted
-            if top is not None
+            for target in counting
+            if (top := best_capacity(shown_late, demand_of(target))) is not None
         },
         alerts=alerts,
-        flared=flares > 0,
         stalled=stalled,
         discontinue=discontinue,
     )
 
 
-def _flares(there: Sequence[Entry], baseline_pain: float, policy: Policy) -> tuple[int, int]:
-    """Sessions after which pain was still raised a day later, and sessions of which that is not known.
-
-    Pain that had not risen right after the session cannot be *still* raised, so it needs no second look.
-    """
-    raised = baseline_pain + policy.flare_rise
-    flares = unknown = 0
-    for nth, each in enumerate(there):
-        settled = each.pain_after is not None and each.pain_after < raised
-        next_day = pain_after_a_day(there, nth)
-        if next_day is None:
-            unknown += not settled
-        else:
-            flares += next_day >= raised
-    return flares, unknown
-
-
 def _is_gain(target: Target, top: Capacity | None, before: Before, policy: Policy) -> bool:
-    if top is None:
+    """Whether more was shown than ever before. What is shown for the first time is what gains are measured from."""
+    earlier = before.best.get(demand_of(target).key)
+    if top is None or earlier is None:
         return False
-    earlier = before.best.get(demand_of(target).key, 0.0)
     return top.amount.in_unit(target.amount.unit).amount > earlier * (1 + policy.gain)
 
 
@@ -178,7 +203,7 @@ def _reason(target: Target, top: Capacity | None, policy: Policy) -> Reason:
     key = demand_of(target).key
     if top is None:
         return Reason(code="not_performed", demand=key, target=target.amount)
-    attained = ratio(top.amount, target.amount) >= policy.attained
+    attained = not below(ratio(top.amount, target.amount), policy.attained)
     return Reason(
         code="target_attained" if attained else "target_missed", demand=key, attained=top.amount, target=target.amount
     )

@@ -2,6 +2,9 @@
 
 A clinic's story is told once with everybody listening in between. The same words are then said again, while chance
 decides which service reads which topic next; planning really runs, so plans come as late as its reading is.
+
+Each case is assessed once here. What a second assessment does rests on whether a verdict was read before it (the plan
+is issued again, waits for the next revision, or resumes), and no order between those two topics is promised.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ behaviours = st.builds(
     days=st.integers(0, 3),
     daily=st.booleans(),
     flare=st.sampled_from([False, False, False, True]),
-    stop=st.sampled_from([False] * 9 + [True]),
+    stop=st.sampled_from([False, False, True]),
     late=st.booleans(),
     corrected=st.sampled_from([None, None, "early", "late"]),
     signs=st.sampled_from([None, None, "not_ready", "ready", "stale", "stale"]),

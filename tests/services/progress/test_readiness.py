@@ -7,15 +7,15 @@ from datetime import date, timedelta
 import pytest
 
 from services.progress.policy import Policy
-from services.progress.readiness import Standing, assess, expires_on
+from services.progress.readiness import Standing, activities, assess, expires_on, zones
 from services.progress.session_log import Entry, entry
 from services.progress.signature import contradicts, objection
 from services.progress.state import Assessed
 from tests.services.planning.cases import LIFT, STAND, demand
 from tests.services.progress.worker import signature
-from workhardening_contracts.clinic import Performed, Session
+from workhardening_contracts.clinic import Performed, Restriction, Session
 from workhardening_contracts.demand import Demand, DemandProfile, Frequency
-from workhardening_contracts.quantity import Quantity
+from workhardening_contracts.quantity import Quantity, Unit
 
 SUNDAY = date(2026, 5, 3)
 POLICY = Policy()
@@ -124,20 +124,54 @@ def test_an_unmet_other_demand_becomes_a_restriction_with_what_was_shown() -> No
 
 
 def test_what_was_not_shown_at_all_is_not_allowed_at_all() -> None:
-    [restriction] = standing(held(3, done(LIFT)), held(2, done(LIFT))).restrictions
+    limited = standing(held(3, done(LIFT)), held(2, done(LIFT)))
+    [restriction] = limited.restrictions
     assert restriction.limit is None
+    assert limited.flags == ("not_shown.stand",)
 
 
 def test_an_unmet_shift_demand_is_a_limit_on_work_hours() -> None:
-    shift = demand("shift", 10.0, "h", "constant", critical=False)
-    [restriction] = standing(held(3, done(LIFT)), held(2, done(LIFT)), of=job(LIFT, shift)).restrictions
-    assert (restriction.activity, restriction.limit) == ("work_hours", Quantity(amount=8.0, unit="h"))
+    shift = demand("shift", 8.0, "h", "constant", critical=False)
+    short = [held(days, done(LIFT), hours=7.0) for days in (3, 2)]
+    [restriction] = standing(*short, of=job(LIFT, shift, hours=7.0)).restrictions
+    assert (restriction.activity, restriction.limit) == ("work_hours", Quantity(amount=7.0, unit="h"))
+
+
+@pytest.mark.parametrize(("amount", "unit", "most"), [(10.0, "h", 8.0), (600.0, "min", 480.0)])
+def test_more_hours_than_the_program_has_are_asked_for_up_to_its_longest_day_and_flagged(
+    amount: float, unit: Unit, most: float
+) -> None:
+    shift = demand("shift", amount, unit, "constant")
+    met = standing(held(3, done(LIFT)), held(2, done(LIFT)), of=job(LIFT, shift, hours=10.0))
+    assert (met.readiness, met.flags) == ("meets", ("hours_capped.shift",))
+    assert met.demands[1].required == Quantity(amount=most, unit=unit)
+
+
+def test_where_no_demand_is_critical_all_of_them_decide() -> None:
+    lift, stand = (each.model_copy(update={"critical": False}) for each in (LIFT, STAND))
+    short = [held(days, done(lift), done(stand, 100.0)) for days in (3, 2)]
+    assert standing(*short, of=job(lift, stand)).readiness == "not_yet"
+    assert standing(held(3, done(lift)), held(2, done(lift)), of=job(lift, stand)).readiness == "insufficient_data"
+    assert standing(held(3, *ALL), held(2, *ALL), of=job(lift, stand)).readiness == "meets"
+
+
+def test_without_any_report_of_pain_nothing_can_be_said() -> None:
+    silent = [held(days, *ALL, pain_after=None, pain_next_day=None) for days in (3, 2)]
+    assert standing(*silent).readiness == "insufficient_data"
+    assert standing(silent[0], held(2, *ALL, pain_next_day=None)).readiness == "meets"
 
 
 def test_a_mental_demand_is_flagged_and_never_told_as_a_restriction() -> None:
     pace = demand("pace", 8.0, "score", critical=False)
     flagged = standing(held(3, *ALL), held(2, *ALL), of=job(LIFT, pace))
-    assert (flagged.readiness, flagged.restrictions, flagged.flags) == ("meets", (), ("unmet.pace",))
+    assert (flagged.readiness, flagged.restrictions) == ("meets", ())
+    assert flagged.flags == ("unmet.pace", "not_shown.pace")
+
+
+def test_a_flag_about_a_kind_with_the_longest_name_is_still_a_code() -> None:
+    long = demand("k" * 64, 5.0, "kg", critical=False)
+    [flag] = standing(held(3, *ALL), held(2, *ALL), of=job(LIFT, long)).flags
+    assert len(flag) == 64
 
 
 def test_tests_expire_after_14_days() -> None:
@@ -162,6 +196,11 @@ def test_the_last_known_flare_is_a_veto_and_an_earlier_one_that_passed_is_not() 
     assert standing(held(3, *ALL, pain_next_day=5.0), fine).vetoes == ()
 
 
+def test_a_high_baseline_hides_no_flare_because_the_scale_ends_at_ten() -> None:
+    worst = [held(days, *ALL, pain_next_day=10.0) for days in (3, 2)]
+    assert assess(JOB, worst, SUNDAY, (), 9.0, POLICY).vetoes == ("unresolved_flare",)
+
+
 def test_pain_above_the_baseline_is_a_flag_and_no_gate() -> None:
     sore = standing(held(3, *ALL), held(2, *ALL, pain_after=4.0))
     assert (sore.readiness, sore.flags) == ("meets", ("pain_above_baseline",))
@@ -182,7 +221,41 @@ def objects(
     alerted: bool = False,
 ) -> str | None:
     signed = signature(decision, on, reason=reason).model_copy(update={"readiness_event": id})
-    return objection(to or latest(), signed, on, outdated=outdated, corrects=corrects, alerted=alerted)
+    return objection(
+        to or latest(), signed, on, POLICY.signing_roles, outdated=outdated, corrects=corrects, alerted=alerted
+    )
+
+
+@pytest.mark.parametrize(
+    ("activity", "zone", "refused"),
+    [
+        ("work_hours", None, False),
+        ("lift", "overhead", False),
+        ("juggle", "on_ladders", False),  # the job's own words
+        ("pace", None, True),
+        ("lumbar_strain", None, True),
+        ("lift", "left_shoulder_injury", True),
+    ],
+)
+def test_a_restriction_names_what_is_documented_or_the_jobs_own_and_nothing_mental(
+    activity: str, zone: str | None, refused: bool
+) -> None:
+    profile = job(LIFT, demand("juggle", 12.0, "repetitions", zone="on_ladders"), demand("pace", 8.0, "score"))
+    to = latest("meets_with_restrictions").model_copy(
+        update={"activities": activities(profile), "zones": zones(profile)}
+    )
+    signed = signature("ready_with_restrictions", date(2026, 5, 4)).model_copy(
+        update={"readiness_event": "r", "restrictions": (Restriction(activity=activity, zone=zone),)}
+    )
+    found = objection(to, signed, date(2026, 5, 4), ("physician",), outdated=False, corrects=False, alerted=False)
+    assert found == ("restriction_not_allowed" if refused else None)
+
+
+def test_only_the_roles_of_the_policy_may_sign() -> None:
+    signed = signature("ready", date(2026, 5, 4)).model_copy(update={"readiness_event": "r"})
+    for roles, refused in ((("nurse_practitioner",), "role_not_allowed"), (POLICY.signing_roles, None)):
+        given = objection(latest(), signed, date(2026, 5, 4), roles, outdated=False, corrects=False, alerted=False)
+        assert given == refused
 
 
 @pytest.mark.parametrize(
@@ -212,9 +285,10 @@ def test_only_the_latest_assessment_may_be_signed_and_not_while_a_closed_week_is
     assert objects(id="older") == "readiness_superseded"
     assert objects(outdated=True) == "readiness_superseded"
     signed = signature("ready", date(2026, 5, 4))
-    assert (
-        objection(None, signed, date(2026, 5, 4), outdated=False, corrects=False, alerted=False) == "readiness_unknown"
+    unknown = objection(
+        None, signed, date(2026, 5, 4), POLICY.signing_roles, outdated=False, corrects=False, alerted=False
     )
+    assert unknown == "readiness_unknown"
 
 
 def test_a_safety_alert_since_the_assessment_makes_ready_need_a_reason_and_not_ready_need_none() -> None:

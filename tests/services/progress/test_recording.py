@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.planning.state import Planned
 from services.progress.policy import Policy as ProgressPolicy
-from services.progress.session_log import as_of, capacities, compact, current, entry, is_late
+from services.progress.session_log import as_of, capacities, compact, current, entry
 from services.progress.state import Closed, InProgram, Opened
 from tests.services.planning.cases import LIFT, assessment, demand
 from tests.services.progress.worker import OPENED, assessed, begun, live, opened, session, signature, trained
@@ -160,7 +160,21 @@ def test_a_session_that_comes_after_its_week_was_closed_never_changes_its_verdic
     live(world, recorded(session(week, 2)))
     assert world.kinds() == ["AttendanceLapsed", "WeekHeld"]
     assert isinstance(world.state, InProgram)
-    assert [is_late(each) for each in world.state.log] == [False, False, True]
+    assert [each.reported_after for each in world.state.log] == [None, None, week.ends_on]
+
+
+def test_a_flare_that_was_reported_late_makes_the_next_one_the_second() -> None:
+    def kinds(late_pain: float) -> list[str]:
+        world = begun()
+        week = first_week(world)
+        live(world, *(recorded(session(week, day)) for day in (0, 1)), closes(week.ends_on))
+        live(world, recorded(session(week, 4, pain_next_day=late_pain)))
+        week = first_week(world)
+        live(world, *(recorded(session(week, day, pain_next_day=6.0 - 2 * day)) for day in (0, 1, 2)))
+        return live(world, closes(week.ends_on)).kinds()
+
+    assert kinds(late_pain=2.0)[-1] == "WeekHeld"
+    assert kinds(late_pain=6.0)[-1] == "WeekRegressed"
 
 
 def test_a_late_report_counts_from_then_on_and_its_alert_once() -> None:

@@ -18,6 +18,7 @@ from workhardening_contracts.clinic import (
     DayClosed,
     FollowUpRecorded,
     ReadinessWithdrawn,
+    Restriction,
     SessionRecorded,
 )
 from workhardening_contracts.planning import PlanIssued, PlanRevised
@@ -326,6 +327,29 @@ def test_a_signed_decision_can_be_corrected_withdrawn_and_followed_up() -> None:
     assert [refused.code for refused in world.rejections] == ["nothing_to_withdraw"]
     assert isinstance(world.state, Closed)
     assert [each.month for each in world.state.follow_ups] == [1]
+
+
+def test_a_role_that_may_not_sign_may_not_withdraw_either() -> None:
+    world = improver()
+    latest = world.told()[-1][0].id
+    signed = signature("ready", date(2026, 5, 4)).model_copy(update={"readiness_event": latest, "role": "office_clerk"})
+    live(world, (signed, date(2026, 5, 4)))
+    sign(world, "ready", date(2026, 5, 4))
+    on = date(2026, 5, 27)
+    live(world, (ReadinessWithdrawn(role="office_clerk", reason_code="relapse", withdrawn_on=on), on))
+    assert [refused.code for refused in world.rejections] == ["role_not_allowed"] * 2
+    assert closed(world).outcome == "ready"
+
+
+def test_a_correction_may_not_name_a_body_part_to_the_employer() -> None:
+    world = improver()
+    sign(world, "ready", date(2026, 5, 4))
+    latest = [envelope.id for envelope, data in world.told() if isinstance(data, ReadinessAssessed)][-1]
+    named = signature("ready_with_restrictions", date(2026, 5, 5), reason="new_finding").model_copy(
+        update={"readiness_event": latest, "restrictions": (Restriction(activity="lumbar_disc"),)}
+    )
+    live(world, (named, date(2026, 5, 5)))
+    assert [refused.code for refused in world.rejections] == ["restriction_not_allowed"]
 
 
 def test_a_not_ready_signed_in_mid_program_lets_it_go_on() -> None:

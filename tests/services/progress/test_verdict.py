@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.progress.policy import Policy
 from services.progress.session_log import Entry, entry
-from services.progress.verdict import Before, Judgement, judge
+from services.progress.verdict import Before, Judgement, below, judge
 from tests.services.planning.cases import LIFT, STAND, demand
 from tests.services.progress.worker import session
 from workhardening_contracts.clinic import BlockMinutes, Session
@@ -81,7 +81,8 @@ def test_attendance_and_attainment_decide_at_their_figures(days: int, effort: fl
     [
         ([4.9, 2, 2, 2, 2], Before(), "advance"),
         ([5.0, 2, 2, 2, 2], Before(), "hold"),  # baseline 3 + 2, still there a day later
-        ([5.0, 5.0, 2, 2, 2], Before(), "regress"),
+        ([5.0, 5.0, 2, 2, 2], Before(), "hold"),  # one that lasts is one
+        ([5.0, 2, 5.0, 2, 2], Before(), "regress"),
         ([5.0, 2, 2, 2, 2], Before(flared=True), "regress"),  # the second one, a week later
         ([2, 2, 2, 2, 2], Before(flared=True), "advance"),
     ],
@@ -181,20 +182,47 @@ def test_two_weeks_with_neither_compliance_nor_gain_end_the_program() -> None:
     first = judged(week_like(days=2), before=Before(best=best))
     assert (first.stalled, first.discontinue) == (1, False)
     assert judged(week_like(days=2), before=Before(stalled=1, best=best)).discontinue
+    # What is shown for the first time is no gain over anything yet.
+    assert judged(week_like(days=2), before=Before(stalled=1)).stalled == 2
     # Either is enough to go on: coming without gaining, or gaining without coming.
     assert judged(week_like(days=4, effort=0.8), before=Before(stalled=1, best=best)).stalled == 0
     assert judged(week_like(days=2), before=Before(stalled=1, best={LIFT.key: 19.0})).stalled == 0
 
 
 def test_an_excused_day_is_no_attendance_and_no_lack_of_compliance() -> None:
-    judgement = judged([*week_like(days=3), *entries(session(WEEK, 3, attendance="excused"))])
+    excused = entries(*(session(WEEK, day, attendance="excused") for day in (3, 4)))
+    judgement = judged([*week_like(days=3), *excused])
     assert judgement.attendance == pytest.approx(0.6)
-    assert (judgement.excused, judgement.stalled) == (1, 0)
+    assert (judgement.excused, judgement.stalled) == (2, 0)
+    assert judged(week_like(days=3)).stalled == 1
 
 
 def test_an_escalated_week_does_not_discontinue() -> None:
     stopped = entries(session(WEEK, 0, safety_stop=True))
-    assert not judged(stopped, before=Before(stalled=1, best={LIFT.key: 99.0})).discontinue
+    judgement = judged(stopped, before=Before(stalled=1, best={LIFT.key: 99.0}))
+    assert (judgement.discontinue, judgement.stalled) == (False, 1)
+    assert "attendance_low" not in codes(judgement)
+
+
+def test_a_flare_whose_end_nobody_asked_for_is_still_the_same_one() -> None:
+    pains = [5.0, None, 5.0, 2.0, 2.0]
+    sessions = [session(WEEK, day, pain_after=7.0, pain_next_day=pain) for day, pain in enumerate(pains)]
+    assert judged(entries(*sessions)).verdict == "hold"
+
+
+def test_what_was_shown_late_counts_for_the_trend_and_not_for_the_week() -> None:
+    late = entries(session(WEEK, 0, effort=1.2, held_on=MONDAY - timedelta(days=3)))
+    judgement = judged(week_like(effort=0.8), late=late)
+    assert judgement.verdict == "hold"
+    assert judgement.best[LIFT.key] == pytest.approx(24.0)
+    assert max(each.amount.amount for each in judgement.attained if each.kind == "lift") == pytest.approx(16.0)
+
+
+def test_a_share_that_misses_its_figure_by_rounding_reaches_it() -> None:
+    week = week_of(demand("lift", 0.1 + 0.2, "kg"))
+    assert judged(week_like(week, effort=0.9), week).verdict == "advance"
+    assert not below(0.9 - 1e-12, 0.9)
+    assert below(0.9 - 1e-6, 0.9)
 
 
 days = st.builds(
