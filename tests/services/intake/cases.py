@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from runtime.fold import Case, Folded, Outcome, Position, Received, fold
 from runtime.policy import Policies
+from services.intake.assessment import REQUIRED
 from services.intake.handlers import handlers
 from services.intake.policy import Policy
 from services.intake.state import State
 from workhardening_contracts.clinic import (
     AssessmentRecorded,
     Authorisation,
+    CaseWithdrawn,
+    ConsentRecorded,
     Criteria,
     Finding,
     Injury,
     JointMobility,
     Referral,
+    ReferralCorrected,
+    ReferralReceived,
 )
 from workhardening_contracts.contract import EventData
 from workhardening_contracts.demand import Capacity, Demand, DemandProfile
 from workhardening_contracts.envelope import Event, event_of
+from workhardening_contracts.progress import CaseClosed
 from workhardening_contracts.quantity import Quantity
+from workhardening_contracts.readiness import EventRejected
 
 CASE = UUID("018f0000-0000-7000-8000-000000000001")
 TODAY = date(2026, 3, 2)
@@ -137,3 +144,57 @@ def kinds(outcome: Outcome[State]) -> list[str]:
 def renamed(event: Event[Any], id_: str) -> Event[Any]:
     """The same event under another id."""
     return Event(replace(event.envelope, id=id_), event.data)
+
+
+def received(asked: Referral | None = None, id_: str = "r1") -> Event[Any]:
+    return said(ReferralReceived(referral=asked or referral()), id_)
+
+
+def corrected(asked: Referral, id_: str = "r2", supersedes: str = "r1") -> Event[Any]:
+    return said(ReferralCorrected(referral=asked, supersedes=supersedes), id_, NOON + timedelta(days=3))
+
+
+def recorded(id_: str = "a1", **changes: Any) -> Event[Any]:
+    return said(assessed(**changes), id_)
+
+
+def only(*names: str, id_: str = "a1", **more: Any) -> Event[Any]:
+    return recorded(id_, **({name: None for name in REQUIRED if name not in names} | more))
+
+
+def granted(*scopes: str, id_: str = "c1", employer: str = "acme") -> Event[Any]:
+    return said(
+        ConsentRecorded(employer=employer, scopes=scopes, basis="worker_consent", valid_from=TODAY, valid_through=None),
+        id_,
+    )
+
+
+def withdrawn(id_: str = "w1") -> Event[Any]:
+    return said(CaseWithdrawn(withdrawn_on=TODAY, reason_code="worker_choice"), id_)
+
+
+def closed(id_: str = "p1") -> Event[Any]:
+    data = CaseClosed(clinic="north", closed_on=TODAY, outcome="ready", reason_code="signed", weeks_judged=8)
+    return said(data, id_, source="/services/progress")
+
+
+def refused(topic: str = "clinic.events.v1") -> EventRejected:
+    return EventRejected(
+        judge="progress",
+        rejected_type="org.workhardening.clinic.session.recorded.v1",
+        rejected_source="/clinics/north",
+        rejected_id="s1",
+        topic=topic,
+        partition=0,
+        offset=7,
+        code="session_exists",
+        field=None,
+        detail="there is one",
+        mend="send SessionCorrected",
+    )
+
+
+def state(*events: Event[Any]) -> State:
+    case, _ = when(*events)
+    assert case.state is not None
+    return case.state

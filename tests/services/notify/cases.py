@@ -20,7 +20,14 @@ from workhardening_contracts.demand import Demand, DemandProfile
 from workhardening_contracts.envelope import Envelope, Event, clinic_source, read_structured, service_source
 from workhardening_contracts.intake import CaseOpened, ConsentChanged, ConsentGrant, Eligibility
 from workhardening_contracts.planning import PlanIssued, PlannedWeek, PlanRevised
-from workhardening_contracts.progress import CaseClosed, ReadinessRevoked, ReadyForWork
+from workhardening_contracts.progress import (
+    CaseClosed,
+    Forecast,
+    ReadinessAssessed,
+    ReadinessRevoked,
+    ReadyForWork,
+    Reason,
+)
 from workhardening_contracts.quantity import Quantity
 from workhardening_contracts.readiness import EventRejected, ReadinessUpdated
 from workhardening_contracts.registry import BY_MODEL
@@ -242,3 +249,45 @@ def rejected(of: Event[Any], clinic: str = CLINIC) -> Event[EventRejected]:
 
 def identity(cause: Event[Any], nth: int = 0) -> str:
     return event_id("notify", cause, nth).replace(".", "-")
+
+
+def judged(model: type[Any], week: int = 1) -> Event[Any]:
+    return event(
+        model(
+            clinic=CLINIC,
+            week=week,
+            total_weeks=8,
+            starts_on=MONDAY,
+            through=MONDAY + timedelta(days=6),
+            plan_version=1,
+            attendance=0.8,
+            attained=(),
+            reasons=(Reason(code="target_attained"),),
+            final=False,
+        ),
+        f"verdict-{week}",
+    )
+
+
+def assessed(readiness: Any = "meets", status: Any = "insufficient_data") -> Event[ReadinessAssessed]:
+    return event(
+        ReadinessAssessed(
+            clinic=CLINIC,
+            week=4,
+            readiness=readiness,
+            standings=(),
+            restrictions=(),
+            vetoes=(),
+            confidence=8.0,
+            shift_hours_days=3,
+            flags=(),
+            forecast=Forecast(status=status),
+            assessed_through=MONDAY,
+            expires_on=MONDAY + timedelta(days=14),
+            final=False,
+        ),
+        "assessed-1",
+    )
+
+
+IN_PROGRAM = [opened(), consent(grant()), plan()]

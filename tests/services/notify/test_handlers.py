@@ -12,21 +12,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from services.notify.rows import DeliveryRow, FeedRow, MessageRow, RemoveCase, Withhold
-from services.notify.state import MAX_TOLD, Heard, Known
+from services.notify.state import Heard, Known
 from tests.services.notify.cases import (
     CASE,
     CLINIC,
     ELIGIBLE,
     EMPLOYER,
+    IN_PROGRAM,
     LIMIT,
     MONDAY,
     TABLE,
+    assessed,
     closed,
     consent,
     event,
     given,
     grant,
     identity,
+    judged,
     known,
     only,
     opened,
@@ -45,49 +48,8 @@ from tests.services.notify.cases import (
 from workhardening_contracts.clinic import CaseErased
 from workhardening_contracts.envelope import Event, read_structured
 from workhardening_contracts.intake import CaseDeclined, InformationNeeded
-from workhardening_contracts.progress import CaseEscalated, Forecast, ReadinessAssessed, Reason, WeekAdvanced
+from workhardening_contracts.progress import CaseEscalated, WeekAdvanced
 from workhardening_contracts.readiness import ReadinessUpdated
-
-IN_PROGRAM = [opened(), consent(grant()), plan()]
-
-
-def judged(model: type[Any], week: int = 1) -> Event[Any]:
-    return event(
-        model(
-            clinic=CLINIC,
-            week=week,
-            total_weeks=8,
-            starts_on=MONDAY,
-            through=MONDAY + timedelta(days=6),
-            plan_version=1,
-            attendance=0.8,
-            attained=(),
-            reasons=(Reason(code="target_attained"),),
-            final=False,
-        ),
-        f"verdict-{week}",
-    )
-
-
-def assessed(readiness: Any = "meets", status: Any = "insufficient_data") -> Event[ReadinessAssessed]:
-    return event(
-        ReadinessAssessed(
-            clinic=CLINIC,
-            week=4,
-            readiness=readiness,
-            standings=(),
-            restrictions=(),
-            vetoes=(),
-            confidence=8.0,
-            shift_hours_days=3,
-            flags=(),
-            forecast=Forecast(status=status),
-            assessed_through=MONDAY,
-            expires_on=MONDAY + timedelta(days=14),
-            final=False,
-        ),
-        "assessed-1",
-    )
 
 
 def test_a_plan_tells_the_employer_that_the_worker_is_in_the_program_until_its_planned_end() -> None:
@@ -121,20 +83,6 @@ def test_consent_that_arrives_later_tells_the_status_that_stands_then() -> None:
 def test_the_same_statement_is_not_sent_twice() -> None:
     case, _ = given(IN_PROGRAM)
     folded = when(case, revised(2))
-    assert updates(folded.effects) == []
-
-
-def test_a_longer_program_is_told_because_its_end_moved() -> None:
-    case, _ = given(IN_PROGRAM)
-    update: ReadinessUpdated = only(updates(when(case, revised(2, 9)).effects))
-    assert (update.sequence, update.previous_sequence) == (2, 1)
-    assert update.effective_from == MONDAY
-    assert update.effective_through == MONDAY + timedelta(days=62)
-
-
-def test_a_frozen_plan_without_weeks_keeps_the_planned_end() -> None:
-    case, _ = given(IN_PROGRAM)
-    folded = when(case, revised(2, 8, frozen=True, verdict="escalate"))
     assert updates(folded.effects) == []
 
 
@@ -342,57 +290,6 @@ def test_a_readiness_assessment_asks_for_a_signature_and_tells_no_employer() -> 
     assert message.kind == "sign_off"
     assert "assessed-1" in message.body
     assert updates(folded.effects) == []
-
-
-def test_attendance_is_told_week_by_week_where_the_worker_agreed_to_it() -> None:
-    case, _ = given([opened(), consent(grant(), grant("attendance")), plan()])
-    update: ReadinessUpdated = only(updates(when(case, judged(WeekAdvanced)).effects))
-    assert update.program is not None
-    assert update.program.attendance == 0.8
-    assert update.program.week is None
-
-
-def test_the_attendance_of_a_week_that_was_cut_short_is_not_told() -> None:
-    case, _ = given([opened(), consent(grant(), grant("attendance")), plan(), judged(WeekAdvanced)])
-    escalated = event(judged(CaseEscalated, 2).data.model_copy(update={"attendance": 0.2}), "verdict-2")
-    folded = when(case, escalated)
-    assert updates(folded.effects) == []
-    assert known(folded.case).progressed.attendance == 0.8
-
-
-@pytest.mark.parametrize(
-    ("readiness", "told_on"),
-    [("meets", MONDAY), ("meets_with_restrictions", MONDAY), ("not_yet", None), ("insufficient_data", None)],
-)
-def test_a_reached_date_is_told_only_where_nothing_else_speaks_against_work(readiness: str, told_on: Any) -> None:
-    case, _ = given([opened(), consent(grant(), grant("expected_date")), plan()])
-    folded = when(case, assessed(readiness, "reached"))
-    program = [update.program for update in updates(folded.effects)]
-    assert [each.expected_date for each in program if each is not None] == ([told_on] if told_on else [])
-
-
-@pytest.mark.parametrize("days", [-7, 7])
-def test_a_plan_that_is_issued_again_moves_the_start_that_the_employer_is_told(days: int) -> None:
-    case, _ = given(IN_PROGRAM)
-    moved = MONDAY + timedelta(days=days)
-    again = event(plan().data.model_copy(update={"plan_version": 2, "effective_from": moved}), "plan-again")
-    folded = when(case, again)
-    assert only(updates(folded.effects)).effective_from == moved
-    program = known(when(folded.case, revised(2)).case).program
-    assert program is not None
-    assert (program.starts_on, program.week) == (moved, 2)
-
-
-def test_the_employers_that_are_remembered_are_bounded_and_those_told_before_go_on() -> None:
-    case, rows = given([opened(), consent(grant(employer="zz")), plan()])
-    for number in range(MAX_TOLD + 5):
-        each = consent(grant(employer=f"e{number:03}"), grant(employer="zz"), id=f"c{number}")
-        folded = when(case, each)
-        case = folded.case
-        rows += folded.effects
-    assert len(known(case).told) == MAX_TOLD
-    assert len(updates(rows)) == MAX_TOLD
-    assert only(updates(when(case, ready()).effects)).sequence == 2, "zz; e104 was one too many"
 
 
 def test_what_a_newer_release_stored_is_read_by_an_older_one() -> None:
