@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 
-from runtime import batch, cases, consume, relay
+from runtime import batch, consume, relay
 from runtime.cases import SQL
 from torture.mutants.registry import mutant
 
@@ -77,7 +77,9 @@ def two_relays_skip_locked() -> Iterator[None]:
 def lock_of_the_transaction() -> Iterator[None]:
     """Without a transaction around it, the lock is gone before the first row is read."""
 
-    class Careless(asyncpg.Connection[Any]):
+    connection: Any = asyncpg.Connection
+
+    class Careless(connection):
         async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
             return await super().fetchval(query.replace("advisory_lock", "advisory_xact_lock"), *args, **options)
 
@@ -118,7 +120,6 @@ def id_before_the_lock() -> Iterator[None]:
 
     with (
         patch.object(consume, "lock_partitions", drawing),
-        patch.object(cases, "lock_partitions", drawing),
         patch.object(batch, "append_outbox", given),
     ):
         yield

@@ -80,6 +80,7 @@ class World:
         self.news = asyncio.Event()
         self.handlers = toy.handlers(lambda: self.mended)
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.operating: set[asyncio.Task[Any]] = set()
         self._checked: dict[Place, int] = {}
         self.over: asyncio.Event = asyncio.Event()
         # The runtime's own jitter.
@@ -281,11 +282,14 @@ class World:
         task = self.loop.create_task(work)
         _OWNER.reset(token)
         self.tasks.add(task)
+        if owner == "operator":
+            self.operating.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
+        self.operating.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.violations.append(f"error: {type(error).__name__}: {error}")
 
@@ -369,10 +373,10 @@ class World:
         return (sent.case, *sent.reference.split("#")) in self.store.tables["event_log"]
 
     def drained(self) -> bool:
-        """Whether every record was committed and every promise published."""
+        """Whether every record was committed, every promise published, and no operator is at work."""
         ends = {place: len(log) for place, log in self.broker.logs.items() if place[0] in TOPICS}
         read = all(self.broker.committed.get(place, 0) == end for place, end in ends.items())
-        return read and not self.store.tables["outbox"]
+        return read and not self.store.tables["outbox"] and not self.operating
 
 
 class Member:
