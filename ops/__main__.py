@@ -59,7 +59,9 @@ def _sentence(error: Exception) -> str | None:
     if isinstance(error, UnicodeDecodeError):
         return "the file is not UTF-8 text"
     if isinstance(error, OSError):
-        return f"{error.filename or 'the network'}: {error.strerror or type(error).__name__}"
+        if error.filename is None:
+            return f"the system does not answer ({type(error).__name__}): is the stack up?"
+        return f"{error.filename}: {error.strerror or type(error).__name__}"
     return None
 
 
