@@ -53,7 +53,8 @@ class Hostile(BaseModel):
         return ("kafka", "http") if self.door == "both" else (self.door,)
 
 
-def _bytes(value: Hex | Repeat | str | Mapping[str, Any]) -> bytes:
+def as_bytes(value: Hex | Repeat | str | Mapping[str, Any]) -> bytes:
+    """What is sent."""
     if isinstance(value, Hex):
         return bytes.fromhex(value.hex)
     if isinstance(value, Repeat):
@@ -63,13 +64,13 @@ def _bytes(value: Hex | Repeat | str | Mapping[str, Any]) -> bytes:
 
 def open_at(door: Door, record: Hostile) -> Envelope:
     """Read and validate a record as the door does. Raises Violation."""
-    body = None if record.value is None else _bytes(record.value)
+    body = None if record.value is None else as_bytes(record.value)
     if door == "kafka":
-        headers = [(name, None if text is None else _bytes(text)) for name, text in record.headers]
+        headers = [(name, None if text is None else as_bytes(text)) for name, text in record.headers]
         envelope = read_kafka(None if record.key is None else record.key.encode(), headers, body)
     else:
         # An HTTP server hands header bytes over as Latin-1.
-        named = [(name.replace("ce_", "ce-"), _bytes(text or "").decode("latin-1")) for name, text in record.headers]
+        named = [(name.replace("ce_", "ce-"), as_bytes(text or "").decode("latin-1")) for name, text in record.headers]
         envelope = read_http(named, body or b"")
     open_closed(envelope)
     return envelope
