@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.place import Place, give_back, new_place
+from tests.ops.in_process import Command, whp_in_process
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ def place(fresh: Place, demonstration: Demonstration) -> Place:
     """The stack as all other tests find it: with a cohort's history. They run in any order."""
     assert demonstration.code == 0, demonstration.out + demonstration.err
     return fresh
+
+
+@pytest.fixture
+def command(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """`whp` on the stack without the start of a process: for the many ways in which one command is held wrong."""
+    return whp_in_process(place.environment(), monkeypatch, capsys)
 
 
 def demonstrate(place: Place, cases: int = 12, seed: int = 7) -> Demonstration:
