@@ -4,35 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.planning.trajectory import SHIFT
+from services.planning.policy import Policy
+from services.planning.trajectory import SHIFT, TIMES
 from workhardening_contracts.clinic import BlockMinutes
-from workhardening_contracts.demand import MENTAL_KINDS, Demand, Frequency
+from workhardening_contracts.demand import MENTAL_KINDS, Demand
 from workhardening_contracts.planning import Station
 from workhardening_contracts.quantity import Quantity
-
-# Block -> share of the day in the first and in the last week; between them linear. The program starts by making the
-# body ready (mobility, strengthening) and ends as the job itself (endurance, job simulation). Each column sums to 1.
-MIX: dict[str, tuple[float, float]] = {
-    "mobility": (0.30, 0.10),
-    "strengthening": (0.30, 0.15),
-    "endurance": (0.20, 0.30),
-    "job_simulation": (0.15, 0.40),
-    "education": (0.05, 0.05),
-}
 
 TOPICS = ("body_mechanics", "pacing", "reinjury", "pain_science")
 """What is taught against re-injury, a topic a week in turn."""
 
-# Minutes at a station go by how much of the shift its demand takes: the middle of each band (ORS 2018: up to 2 %, up
-# to 1/3, 1/3 to 2/3, above).
-FREQUENCY_SHARE: dict[Frequency, float] = {"seldom": 0.02, "occasional": 0.2, "frequent": 0.5, "constant": 0.85}
 
-
-def minutes_by_block(hours: float, week: int, total_weeks: int) -> BlockMinutes:
+def minutes_by_block(hours: float, week: int, total_weeks: int, policy: Policy) -> BlockMinutes:
     """Whole minutes a day by block in week `week` of `total_weeks`; together the day's hours."""
     along = min(1.0, (week - 1) / (total_weeks - 1)) if total_weeks > 1 else 1.0
     day = hours * 60
-    minutes = {name: float(int(day * (first + (last - first) * along))) for name, (first, last) in MIX.items()}
+    minutes = {name: float(int(day * (first + (last - first) * along))) for name, (first, last) in policy.mix.items()}
     minutes["job_simulation"] += day - sum(minutes.values())
     return BlockMinutes(**minutes)
 
@@ -42,14 +29,21 @@ def education(week: int) -> tuple[str, ...]:
     return (TOPICS[(week - 1) % len(TOPICS)],)
 
 
-def stations(demands: Sequence[Demand], amounts: Sequence[Quantity], minutes: float) -> tuple[Station, ...]:
-    """A station for each physical demand, which share the day's `minutes` of job simulation by frequency.
+def stations(
+    demands: Sequence[Demand], amounts: Sequence[Quantity], minutes: float, policy: Policy
+) -> tuple[Station, ...]:
+    """A station for each load and each repetition, which share the day's `minutes` of job simulation by frequency.
 
-    Mental demands and the shift have no station of their own: they are trained by all of them.
+    Times are the whole day's business (nobody stands for four hours at a station of twenty minutes), and mental demands
+    are trained by all of it.
     """
-    physical = [(d, a) for d, a in zip(demands, amounts, strict=True) if d.kind not in MENTAL_KINDS | {SHIFT}]
-    whole = sum(FREQUENCY_SHARE[demand.frequency] for demand, _ in physical)
+    physical = [
+        (demand, amount)
+        for demand, amount in zip(demands, amounts, strict=True)
+        if demand.kind not in MENTAL_KINDS | {SHIFT} and demand.amount.unit not in TIMES
+    ]
+    whole = sum(policy.station_share[demand.frequency] for demand, _ in physical)
     return tuple(
-        Station(demand=demand.key, amount=amount, minutes=minutes * FREQUENCY_SHARE[demand.frequency] / whole)
+        Station(demand=demand.key, amount=amount, minutes=minutes * policy.station_share[demand.frequency] / whole)
         for demand, amount in physical
     )

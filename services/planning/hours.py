@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from services.planning.policy import Policy
 
+QUARTER = 0.25
+"""h; days are booked in quarter hours, so that nobody is planned for less."""
+
 
 def goal_hours(shift_hours: float, authorised: float | None, policy: Policy) -> float:
-    """Hours a day that the last week reaches, h: the shift, at most a full one, and at most what is authorised."""
+    """Hours a day that the last week should reach, h: the shift, at most a full one, and at most what is authorised."""
     return min(shift_hours, policy.max_hours, policy.max_hours if authorised is None else authorised)
 
 
-def first_hours(tolerated: float, goal: float, policy: Policy) -> float:
-    """Hours a day of the first week, h: what is tolerated, at least the program's minimum, never past the goal."""
-    return min(max(tolerated, policy.min_hours), goal)
+def first_hours(tolerated: float, goal: float) -> float:
+    """Hours a day of the first week, h: what is tolerated, never past the goal.
+
+    Whether that is enough for work hardening is intake's decision; who was let in with less does not start with more.
+    """
+    return min(max(tolerated, QUARTER), goal)
 
 
-def next_hours(hours: float, goal: float, weeks_left: int) -> float:
-    """Hours a day of the next week, h, linear to the goal, in quarter hours as clinics book them."""
-    if weeks_left == 1 or hours >= goal:
+def next_hours(hours: float, goal: float, weeks_left: int, policy: Policy) -> float:
+    """Hours a day of the next week, h: linear to the goal in quarter hours, the rise at most the policy's."""
+    if hours >= goal:
         return goal
     linear = hours + (goal - hours) / weeks_left
-    return max(hours, int(linear * 4 + 1e-9) / 4)
+    even = goal if weeks_left == 1 else max(hours, int(linear / QUARTER + 1e-9) * QUARTER)
+    return min(even, hours + policy.hours_step)
 
 
 def first_days(tolerated: int, policy: Policy) -> int:
-    """Days of the first week."""
-    return min(max(tolerated, policy.min_days), policy.max_days)
+    """Days of the first week: what is tolerated, and at least one."""
+    return min(max(tolerated, 1), policy.max_days)
 
 
 def next_days(days: int, weeks_left: int, policy: Policy) -> int:

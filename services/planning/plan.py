@@ -11,11 +11,14 @@ from services.planning.state import Basis, Frozen, Level, Planned
 from workhardening_contracts.demand import Capacity, best_capacity
 from workhardening_contracts.intake import AssessmentCompleted
 from workhardening_contracts.planning import PlanIssued, PlannedWeek, PlanRevised, Shortfall, Target, Verdict
+from workhardening_contracts.quantity import Quantity
 
 WEEK = timedelta(days=7)
 _TAKEN = {"reassessed": None, "reassessed_by": None}
 LAST_WEEK = 52
 """The largest week number that the contracts carry."""
+WORK_HOURS = "work_hours/-/constant"
+"""The shift in the form of a demand's key, for jobs that do not name it among their demands."""
 
 
 def monday_after(day: date) -> date:
@@ -175,7 +178,7 @@ def _start(assessment: AssessmentCompleted, weeks: int, policy: Policy) -> tuple
     )
     start = Level(
         days=hours.first_days(assessment.tolerance_days_per_week, policy),
-        hours=hours.first_hours(assessment.tolerance_hours_per_day, goal, policy),
+        hours=hours.first_hours(assessment.tolerance_hours_per_day, goal),
         amounts=tuple(
             min(amount, trajectory.aim(demand, policy)) for demand, (amount, _) in zip(demands, starts, strict=True)
         ),
@@ -215,7 +218,7 @@ def _climb(level: Level, basis: Basis, weeks: int, policy: Policy) -> list[Level
     for weeks_left in range(weeks, 0, -1):
         level = Level(
             days=hours.next_days(level.days, weeks_left, policy),
-            hours=hours.next_hours(level.hours, basis.goal_hours, weeks_left),
+            hours=hours.next_hours(level.hours, basis.goal_hours, weeks_left, policy),
             amounts=tuple(
                 trajectory.next_amount(amount, trajectory.aim(demand, policy), weeks_left, demand.amount.unit, policy)
                 for demand, amount in zip(basis.job.demands, level.amounts, strict=True)
@@ -235,7 +238,7 @@ def _weeks(planned: Planned, policy: Policy) -> tuple[tuple[PlannedWeek, ...], t
 def _week(planned: Planned, number: int, level: Level, policy: Policy) -> PlannedWeek:
     starts_on = _starts(planned, number)
     targets = _targets(planned.basis, level, policy)
-    minutes = blocks.minutes_by_block(level.hours, number, planned.total_weeks)
+    minutes = blocks.minutes_by_block(level.hours, number, planned.total_weeks, policy)
     return PlannedWeek(
         number=number,
         starts_on=starts_on,
@@ -245,7 +248,7 @@ def _week(planned: Planned, number: int, level: Level, policy: Policy) -> Planne
         targets=targets,
         minutes=minutes,
         stations=blocks.stations(
-            planned.basis.job.demands, [target.amount for target in targets], minutes.job_simulation
+            planned.basis.job.demands, [target.amount for target in targets], minutes.job_simulation, policy
         ),
         education=blocks.education(number),
     )
@@ -254,7 +257,7 @@ def _week(planned: Planned, number: int, level: Level, policy: Policy) -> Planne
 def _targets(basis: Basis, level: Level, policy: Policy) -> tuple[Target, ...]:
     targets: list[Target] = []
     for demand, amount in zip(basis.job.demands, level.amounts, strict=True):
-        if demand.amount.unit in ("h", "min"):
+        if demand.amount.unit in trajectory.TIMES:
             # Nobody can show more hours than the day has.
             planned_hours = level.hours * (1 if demand.amount.unit == "h" else 60)
             wanted = trajectory.aim(demand, policy) if demand.kind == trajectory.SHIFT else amount
@@ -272,7 +275,7 @@ def _targets(basis: Basis, level: Level, policy: Policy) -> tuple[Target, ...]:
 
 
 def _shortfalls(basis: Basis, last: PlannedWeek, policy: Policy) -> tuple[Shortfall, ...]:
-    return tuple(
+    short = [
         Shortfall(
             demand=demand.key,
             required=trajectory.quantity(demand, trajectory.aim(demand, policy)),
@@ -280,7 +283,12 @@ def _shortfalls(basis: Basis, last: PlannedWeek, policy: Policy) -> tuple[Shortf
         )
         for demand, target in zip(basis.job.demands, last.targets, strict=True)
         if trajectory.falls_short(target.amount.amount, trajectory.aim(demand, policy))
-    )
+    ]
+    named = any(demand.kind == trajectory.SHIFT for demand in basis.job.demands)
+    if not named and trajectory.falls_short(last.hours_per_day, basis.job.shift_hours):
+        required, projected = (Quantity(amount=h, unit="h") for h in (basis.job.shift_hours, last.hours_per_day))
+        short.append(Shortfall(demand=WORK_HOURS, required=required, projected=projected))
+    return tuple(short)
 
 
 def _starts(planned: Planned, week: int) -> date:

@@ -15,6 +15,8 @@ from workhardening_contracts.quantity import KG_PER_LB, Quantity, Unit
 
 SHIFT = "shift"
 """The demand kind that is the shift itself; its weekly target is the day's planned hours."""
+TIMES: frozenset[Unit] = frozenset({"h", "min"})
+"""Units of which a day holds no more than its hours."""
 
 _STANDARD_GRAVITY = 9.80665  # N per kg, exact by definition (CGPM 1901)
 _UNITS_PER_KG: dict[Unit, float] = {"kg": 1.0, "lb": 1 / KG_PER_LB, "N": _STANDARD_GRAVITY}

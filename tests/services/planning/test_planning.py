@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from runtime.fold import Defect
 from runtime.policy import Policies
 from services.planning.handlers import handlers
+from services.planning.plan import WORK_HOURS
 from services.planning.policy import Policy
 from services.planning.state import Ended, Frozen, Held, Planned
 from services.planning.trajectory import ceiling
@@ -124,8 +125,8 @@ def test_week_1_asks_for_the_first_step_in_the_hours_that_are_tolerated() -> Non
 
 def test_a_target_out_of_reach_is_reported_with_what_the_last_week_reaches() -> None:
     _, plan = issued(baseline=(capacity(LIFT, 8.0), capacity(STAND, 60.0)), weeks=3)
-    [shortfall] = plan.projected_shortfall
-    assert shortfall.demand == LIFT.key
+    shortfall, hours = plan.projected_shortfall
+    assert (shortfall.demand, hours.demand) == (LIFT.key, WORK_HOURS)
     assert shortfall.required == LIFT.amount
     assert shortfall.projected == plan.weeks[-1].targets[0].amount
     assert shortfall.projected.amount == pytest.approx(8 + 2.25 + 2.25 + 2.5)
@@ -139,6 +140,40 @@ def test_authorised_weeks_and_hours_cap_the_plan_and_the_shift_is_reported_short
     assert max(week.hours_per_day for week in plan.weeks) == 5.0
     assert [week.targets[2].amount.amount for week in plan.weeks] == [week.hours_per_day for week in plan.weeks]
     assert [(short.demand, short.projected.amount) for short in plan.projected_shortfall] == [(shift.key, 5.0)]
+
+
+def test_hours_that_stay_short_of_the_shift_are_reported_short() -> None:
+    _, plan = issued(weeks=3, tolerance=2.0)
+    assert [week.hours_per_day for week in plan.weeks] == [2.0, 3.5, 5.0]
+    short = plan.projected_shortfall[-1]
+    assert (short.demand, short.required.amount, short.projected.amount) == (WORK_HOURS, 8.0, 5.0)
+
+
+def test_a_program_of_one_week_asks_for_no_more_hours_than_are_tolerated() -> None:
+    _, plan = issued(weeks=1)
+    assert [(week.days, week.hours_per_day) for week in plan.weeks] == [(3, 3.0)]
+    assert WORK_HOURS in [short.demand for short in plan.projected_shortfall]
+
+
+def test_a_time_never_exceeds_the_days_hours_and_is_reported_short_where_it_then_stays() -> None:
+    long = demand("stand", 420.0, "min", "constant")
+    job = JOB.model_copy(update={"demands": (long,)})
+    _, plan = issued(job=job, baseline=(capacity(long, 400.0),), hours=5.0)
+    assert [week.targets[0].amount.amount for week in plan.weeks] == [week.hours_per_day * 60 for week in plan.weeks]
+    assert [(short.demand, short.projected.amount) for short in plan.projected_shortfall] == [
+        (long.key, 300.0),
+        (WORK_HOURS, 5.0),
+    ]
+
+
+def test_an_untested_demand_starts_at_most_at_what_was_shown_less_often() -> None:
+    often = demand("lift", 20.0, "kg", "frequent", zone="floor_waist")
+    job = JOB.model_copy(update={"demands": (often,)})
+    planning, plan = issued(job=job, baseline=(capacity(LIFT, 6.0),))
+    assert isinstance(planning.state, Planned)
+    assert planning.state.basis.assumed == (often.key,)
+    assert planning.state.levels[0].amounts == (6.0,)
+    assert plan.weeks[0].targets[0].amount.amount < 8.25
 
 
 def test_an_untested_demand_is_named_as_assumed() -> None:
@@ -352,12 +387,17 @@ def test_whatever_the_verdicts_a_plan_keeps_its_caps_and_ends_at_the_target_or_s
         assert [week.number for week in current.weeks] == list(range(number, current.total_weeks + 1))
         assert current.total_weeks <= min(weeks or 99, holds.weeks + holds.max_extensions)
         assert all(week.hours_per_day <= min(8.0, hours or 8.0) for week in current.weeks)
-        assert all(holds.min_days <= week.days <= holds.max_days for week in current.weeks)
+        assert all(1 <= week.days <= holds.max_days for week in current.weeks)
+        first, *_ = current.weeks
+        assert number > 1 or (first.days <= 3 and first.hours_per_day <= 3.0)
+        for before, after in pairwise(current.weeks):
+            assert after.hours_per_day <= before.hours_per_day + holds.hours_step
         short = {each.demand: each.projected for each in current.projected_shortfall}
         for nth, each in enumerate(job.demands):
             path = [week.targets[nth].amount.amount for week in current.weeks]
             for before, after in pairwise(path):
                 assert before * (1 - 1e-9) <= after <= ceiling(before, each.amount.unit, holds) * (1 + 1e-9)
+            assert WORK_HOURS in short or current.weeks[-1].hours_per_day == 8.0
             if each.key in short:
                 assert path[-1] == short[each.key].amount < each.amount.amount
             else:
