@@ -18,7 +18,7 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -27,7 +27,7 @@ import structlog
 
 from runtime import relay
 from torture.mutants import by_name
-from torture.simulated.check import violations_of
+from torture.simulated.check import Evidence, violations_of
 from torture.simulated.loop import Stuck
 from torture.simulated.world import World
 
@@ -37,7 +37,7 @@ LOOK_S, LOOKS = 0.1, 400
 
 def run(seed: int, say: Callable[[str], None] | None = None, seen: Counter[str] | None = None) -> list[str]:
     """One seed. Returns the violations; adds to `seen` what the seed met."""
-    with _quiet():
+    with quiet():
         world = World(seed, say)
         database = SimpleNamespace(
             connect=world.connect, PostgresError=asyncpg.PostgresError, InterfaceError=asyncpg.InterfaceError
@@ -47,7 +47,7 @@ def run(seed: int, say: Callable[[str], None] | None = None, seen: Counter[str] 
                 world.loop.run_until_complete(_live(world))
             except Stuck as stuck:
                 world.violations.append(f"I9: {stuck}")
-            found = violations_of(world)
+            found = violations_of(_evidence(world))
             if seen is not None:
                 seen += world.store.seen
             _end(world)
@@ -60,6 +60,8 @@ async def _live(world: World) -> None:
     world.restart()
     await world.over.wait()
     world.finish()
+    await _until(lambda: not world.operating, "the operator does not come to an end")
+    await world.release()
     await _until(world.drained, "offsets and outbox do not drain")
     parked = world.store.tables["parked"]
     while refs := sorted({row["case_ref"] for row in parked.values() if row["resolution"] is None}):
@@ -68,6 +70,14 @@ async def _live(world: World) -> None:
                 await world.discard(ref)
     await world.expire()
     await _until(world.drained, "the outbox does not drain")
+
+
+def _evidence(world: World) -> Evidence:
+    store = world.store
+    at_work = [f"I9: a transaction of {session.owner} is open" for session in store.sessions if session.in_transaction]
+    at_work += [f"I9: {key} is locked" for key, lock in store.locks.items() if lock.holder is not None]
+    fences = [f"fence: {fence} had to stop a second writer" for fence in dict.fromkeys(store.fences)]
+    return Evidence(world.sent, store.tables, world.broker.logs, [*world.violations, *fences, *at_work])
 
 
 async def _until(check: Callable[[], bool], otherwise: str) -> None:
@@ -94,7 +104,8 @@ def _end(world: World) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
+    """Nothing is logged in this block: what fails in it is meant to fail."""
     before = structlog.get_config()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
@@ -123,7 +134,9 @@ def _failures(job: tuple[range, str | None]) -> list[tuple[int, list[str]]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run many seeds, or replay one. Returns 1 when an invariant was violated."""
-    parser = argparse.ArgumentParser(prog="python -m torture.simulation", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m torture.simulation", description="Run seeded schedules of the runtime."
+    )
     parser.add_argument("--seeds", type=int, default=1000, help="how many seeds to run (1000)")
     parser.add_argument("--start", type=int, default=0, help="the first of them (0)")
     parser.add_argument("--seed", type=int, help="replay this seed alone")

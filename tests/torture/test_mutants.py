@@ -11,7 +11,6 @@ from unittest.mock import patch
 
 import asyncpg
 import pytest
-from aiokafka.partitioner import DefaultPartitioner
 
 from runtime import consume, relay
 from runtime.batch import apply
@@ -103,7 +102,7 @@ def test_mutant_delete_before_publish_is_caught() -> None:
     caught_by_simulation("delete_before_publish")
 
 
-# What follows needs the real database or broker: each fault is in SQL or in FastStream, and is provoked by its schedule.
+# What follows needs the real database or broker: each fault is in SQL or in FastStream, and a schedule provokes it.
 
 Scenario = Callable[[str], Awaitable[list[str]]]
 
@@ -269,7 +268,10 @@ async def test_mutant_two_relays_skip_locked_is_caught(new_schema: Callable[[], 
 
 
 async def a_second_relay_stands_by(dsn: str) -> list[str]:
-    with patch.object(relay, "new_producer", lambda *_: Tape()), patch.object(relay, "STANDBY_S", 0.01):
+    def tape(*_: Any) -> Tape:
+        return Tape()
+
+    with patch.object(relay, "new_producer", tape), patch.object(relay, "STANDBY_S", 0.01):
         first, second = new_relay(dsn), new_relay(dsn)
         looks: set[float] = set()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -23,9 +23,10 @@ async def _nothing(*_: Any, **__: Any) -> None: ...
 
 
 @mutant("offsets are committed inside the transaction, before COMMIT", rung=1, caught_by="I5")
-def offsets_before_commit() -> Iterator[None]:
+def offsets_before_commit() -> Generator[None]:
     """A crash, or a transaction that fails, between the two loses the batch."""
-    attempt, apply = consume.Consumer._attempt, consume.apply  # pyright: ignore[reportPrivateUsage]
+    consumer: Any = consume.Consumer
+    attempt, apply = consumer._attempt, consume.apply
     current: ContextVar[Any] = ContextVar("current")
 
     async def remembered(self: Any, *args: Any) -> Any:
@@ -42,14 +43,14 @@ def offsets_before_commit() -> Iterator[None]:
 
 
 @mutant("FastStream acknowledges on receipt (ACK_FIRST)", rung=1, caught_by="I5")
-def at_most_once() -> Iterator[None]:
+def at_most_once() -> Generator[None]:
     """The popular setting: whatever was polled counts as done."""
     with patch.object(consume, "AckPolicy", SimpleNamespace(MANUAL=AckPolicy.ACK_FIRST)):
         yield
 
 
 @mutant("each record of a batch is held against the log only, not against the batch", rung=1, caught_by="fence")
-def no_dedupe_in_batch() -> Iterator[None]:
+def no_dedupe_in_batch() -> Generator[None]:
     """Two deliveries of one event in one batch are both folded; the log's unique key is the last to notice."""
     decide = batch.decide
 
@@ -70,7 +71,7 @@ def no_dedupe_in_batch() -> Iterator[None]:
 
 
 @mutant("the log is not asked whether an event was taken before", rung=1, caught_by="I9")
-def no_log_lookup() -> Iterator[None]:
+def no_log_lookup() -> Generator[None]:
     """Every redelivery is folded again; the log's unique key stops it, and with it the partition."""
 
     async def nothing_logged(connection: Any, keys: Any) -> dict[Any, bytes]:
@@ -81,21 +82,21 @@ def no_log_lookup() -> Iterator[None]:
 
 
 @mutant("consumers do not lock their partitions", rung=1, caught_by="fence")
-def no_partition_lock() -> Iterator[None]:
+def no_partition_lock() -> Generator[None]:
     """Overlapping consumers read the same case; only the unique key and the version are left."""
     with patch.object(consume, "lock_partitions", _nothing):
         yield
 
 
 @mutant("a retry does not lock its case's partition", rung=1, caught_by="fence")
-def no_lock_in_retry() -> Iterator[None]:
+def no_lock_in_retry() -> Generator[None]:
     """A person's retry and the stream change one case at the same time."""
     with patch.object(retry, "lock_partitions", _nothing):
         yield
 
 
 @mutant("cases are saved whatever their version", rung=2, caught_by="I2")
-def no_version_fence() -> Iterator[None]:
+def no_version_fence() -> Generator[None]:
     """A writer that read before another committed overwrites what the other did."""
     text = SQL["save_cases"].replace("AND c.version = n.read_version ", "").replace("AND n.read_version = 0 ", "")
     assert text != SQL["save_cases"]
@@ -104,14 +105,14 @@ def no_version_fence() -> Iterator[None]:
 
 
 @mutant("sequences are not stored with the case", rung=1, caught_by="I4")
-def sequence_not_counted() -> Iterator[None]:
+def sequence_not_counted() -> Generator[None]:
     """Each batch begins to count at 1 again."""
     with _saved_with(sequences={}):
         yield
 
 
 @mutant("an erased case does not remember that it was erased", rung=1, caught_by="I3")
-def erasure_forgotten() -> Iterator[None]:
+def erasure_forgotten() -> Generator[None]:
     """A later event, or a replay, brings the case back."""
     with _saved_with(erased=False):
         yield
@@ -129,7 +130,7 @@ def _saved_with(**changes: Any) -> Any:
 
 
 @mutant("the parser decodes headers, as FastStream's own does", rung=3, caught_by="I1")
-def parser_raises_on_a_null_header() -> Iterator[None]:
+def parser_raises_on_a_null_header() -> Generator[None]:
     """FastStream logs the error and polls on: the batch is skipped, and the next commit makes that final."""
 
     async def strict(messages: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +13,7 @@ from torture.simulated.store import MODELS, Row, Session, parked_of_case
 
 
 @mutant("a failing record becomes a dead letter and its case goes on", rung=1, caught_by="I1")
-def dead_letter_and_continue() -> Iterator[None]:
+def dead_letter_and_continue() -> Generator[None]:
     """The popular way: the failed event is put aside, its successors are folded as if it had never been."""
     take = batch._take  # pyright: ignore[reportPrivateUsage]
 
@@ -34,7 +34,7 @@ def dead_letter_and_continue() -> Iterator[None]:
 
 
 @mutant("the successors of a parked record do not queue behind it", rung=1, caught_by="I4")
-def successors_overtake() -> Iterator[None]:
+def successors_overtake() -> Generator[None]:
     """Only the failing record is parked; when it is retried it comes after those that built on it."""
     take = batch._take  # pyright: ignore[reportPrivateUsage]
 
@@ -53,7 +53,7 @@ def successors_overtake() -> Iterator[None]:
 
 
 @mutant("a retry takes the newest parked record first", rung=1, caught_by="I4")
-def retry_in_the_wrong_order() -> Iterator[None]:
+def retry_in_the_wrong_order() -> Generator[None]:
     """ORDER BY id DESC."""
     text = SQL["parked_of_case"] + " DESC"
 

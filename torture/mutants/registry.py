@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -27,10 +27,10 @@ MUTANTS: dict[str, Mutant] = {}
 
 def mutant(
     breaks: str, *, rung: int, caught_by: str
-) -> Callable[[Callable[[], Iterator[None]]], Callable[[], AbstractContextManager[None]]]:
+) -> Callable[[Callable[[], Generator[None]]], Callable[[], AbstractContextManager[None]]]:
     """Enter a fault in the table under its function's name."""
 
-    def enter(patches: Callable[[], Iterator[None]]) -> Callable[[], AbstractContextManager[None]]:
+    def enter(patches: Callable[[], Generator[None]]) -> Callable[[], AbstractContextManager[None]]:
         name: str = getattr(patches, "__name__", "")
         applied = contextmanager(patches)
         MUTANTS[name] = Mutant(name, breaks, rung, caught_by, applied)

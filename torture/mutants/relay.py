@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 from unittest.mock import patch
 from weakref import WeakKeyDictionary
@@ -15,7 +15,7 @@ from torture.mutants.registry import mutant
 
 
 @mutant("rows are deleted before they are published", rung=1, caught_by="I4")
-def delete_before_publish() -> Iterator[None]:
+def delete_before_publish() -> Generator[None]:
     """A crash between the two loses them."""
 
     async def cycle(self: Any, connection: Any, producer: Any) -> int:
@@ -31,7 +31,7 @@ def delete_before_publish() -> Iterator[None]:
 
 
 @mutant("the relay reads `id > last position`", rung=3, caught_by="I9")
-def position_instead_of_deletion() -> Iterator[None]:
+def position_instead_of_deletion() -> Generator[None]:
     """A transaction that drew a lower id and commits later is skipped."""
     text = SQL["next_outbox"].replace("ORDER BY", "AND id > $2 ORDER BY")
     assert text != SQL["next_outbox"]
@@ -48,7 +48,7 @@ def position_instead_of_deletion() -> Iterator[None]:
 
 
 @mutant("the relay reads in the order of transactions, up to the snapshot's xmin", rung=3, caught_by="I4")
-def snapshot_horizon() -> Iterator[None]:
+def snapshot_horizon() -> Generator[None]:
     """A transaction that got its number before it got the lock is published before the one it waited for."""
     horizon = "AND xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
     text = SQL["next_outbox"].replace("ORDER BY id", f"{horizon} ORDER BY xmin::text::bigint, id")
@@ -58,7 +58,7 @@ def snapshot_horizon() -> Iterator[None]:
 
 
 @mutant("two relays share the outbox by FOR UPDATE SKIP LOCKED", rung=3, caught_by="I4")
-def two_relays_skip_locked() -> Iterator[None]:
+def two_relays_skip_locked() -> Generator[None]:
     """Each publishes what the other has not locked, the successors of a locked row included."""
     text = SQL["next_outbox"].replace("LIMIT $1", "LIMIT $1 FOR UPDATE OF o SKIP LOCKED")
 
@@ -74,14 +74,16 @@ def two_relays_skip_locked() -> Iterator[None]:
 
 
 @mutant("the relay's advisory lock is of the transaction", rung=3, caught_by="fence")
-def lock_of_the_transaction() -> Iterator[None]:
+def lock_of_the_transaction() -> Generator[None]:
     """Without a transaction around it, the lock is gone before the first row is read."""
 
     connection: Any = asyncpg.Connection
 
     class Careless(connection):
-        async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
-            return await super().fetchval(query.replace("advisory_lock", "advisory_xact_lock"), *args, **options)
+        async def fetchval(self: Any, query: str, *args: Any, **options: Any) -> Any:
+            return await connection.fetchval(
+                self, query.replace("advisory_lock", "advisory_xact_lock"), *args, **options
+            )
 
     connect: Any = asyncpg.connect
 
@@ -93,7 +95,7 @@ def lock_of_the_transaction() -> Iterator[None]:
 
 
 @mutant("outbox ids are drawn before the partition is locked", rung=3, caught_by="I4")
-def id_before_the_lock() -> Iterator[None]:
+def id_before_the_lock() -> Generator[None]:
     """The ids say who came first, not who decided first."""
     drawn: WeakKeyDictionary[Any, list[int]] = WeakKeyDictionary()
     lock, append = consume.lock_partitions, batch.append_outbox

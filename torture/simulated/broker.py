@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka.errors import CommitFailedError, RequestTimedOutError
+from aiokafka.errors import CommitFailedError, RequestTimedOutError, TopicAuthorizationFailedError
 
 Place = tuple[str, int]
 
@@ -113,7 +113,7 @@ class Producer:
         # On the network now: it goes on though the process that sent it may die.
         await self._gate("broker appends")
         fate = self._fate()
-        if fate != "dropped":
+        if fate in ("appended", "unanswered"):
             for key, value, headers in batch.records:
                 self._broker.append(*place, key, headers, value, self._now())
         await self._gate("broker answers")
@@ -121,5 +121,7 @@ class Producer:
             return
         if fate == "appended":
             acknowledged.set_result(None)
+        elif fate == "refused":
+            acknowledged.set_exception(TopicAuthorizationFailedError())
         else:
             acknowledged.set_exception(RequestTimedOutError())

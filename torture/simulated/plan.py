@@ -47,38 +47,49 @@ def plan_of(rng: random.Random) -> list[Sent]:
 
 def _case(rng: random.Random, case: UUID) -> list[Sent]:
     """One case: its opening comes first or late, and a few are erased."""
-    sent: list[Sent] = []
-    for nth in range(rng.randrange(3, 9)):
-        sent.append(_record(rng, case, nth))
-    sent.insert(rng.randrange(0, 3), _event(case, "open", toy.Opened(), toy.CLINIC, "/clinics/a"))
+    sent = [sent_of(_draw(rng, nth), case, nth) for nth in range(rng.randrange(3, 9))]
+    sent.insert(rng.randrange(0, 3), sent_of("open", case, 0))
     if rng.random() < 0.12:
-        sent.insert(rng.randrange(1, len(sent) + 1), _event(case, "erase", toy.Erased(), toy.CLINIC, "/clinics/a"))
+        sent.insert(rng.randrange(1, len(sent) + 1), sent_of("erase", case, 0))
     return sent
 
 
-def _record(rng: random.Random, case: UUID, nth: int) -> Sent:
-    amount = rng.choices((rng.randrange(20, 90), toy.FAILS, toy.REFUSED, toy.UNWRITABLE), (80, 9, 6, 3))[0]
-    if rng.random() < 0.35:
+_WEIGHTS = {
+    "add": 46, "fail": 5, "refuse": 4, "unwritable": 2, "check": 32, "unread": 2, "dead": 2, "broken": 2, "foreign": 2,
+    "reused": 3,
+}  # fmt: skip
+
+
+def _draw(rng: random.Random, nth: int) -> str:
+    what = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+    # The opening, whose id is used again, stands before the third record at the latest.
+    return "add" if what == "reused" and nth < 2 else what
+
+
+_AMOUNTS = {"fail": toy.FAILS, "refuse": toy.REFUSED, "unwritable": toy.UNWRITABLE}
+
+
+def sent_of(what: str, case: UUID, nth: int) -> Sent:
+    """The `nth` record of a case: `open`, `erase`, `add` or `check` a number, or one of the bad kinds."""
+    if what in ("open", "reused"):
+        opening = _event(case, "open", toy.Opened(), toy.CLINIC)
+        return opening if what == "open" else replace(opening, kind="reused", value=b"{ }")
+    if what == "erase":
+        return _event(case, "erase", toy.Erased(), toy.CLINIC)
+    if what in ("check", "unread"):
         sent = _event(case, f"c{nth}", toy.Checked(amount=20 + nth), toy.INTERNAL, "/services/other")
-        if rng.random() < 0.06:
-            return replace(sent, kind="unread", headers=[("ce_id", None)])
-        return sent
-    sent = _event(case, f"a{nth}", toy.Added(amount=amount), toy.CLINIC, "/clinics/a")
-    draw = rng.random()
-    if draw < 0.03:
-        return replace(sent, kind="dead", headers=[*sent.headers, ("ce_id", b"\xff")])
-    if draw < 0.06:
-        return replace(sent, kind="broken", value=json.dumps({"amount": "many"}).encode())
-    if draw < 0.09:
-        opening = _event(case, "open", toy.Opened(), toy.CLINIC, "/clinics/a")
-        # The opening stands before the third record at the latest.
-        return replace(opening, kind="reused", value=b"{ }") if nth >= 2 else opening
-    if draw < 0.12:
+        return sent if what == "check" else replace(sent, kind="unread", headers=[("ce_id", None)])
+    if what == "foreign":
         return _event(case, f"f{nth}", toy.Added(amount=20), toy.CLINIC, "/clinics/b")
+    sent = _event(case, f"a{nth}", toy.Added(amount=_AMOUNTS.get(what, 20 + nth)), toy.CLINIC)
+    if what == "dead":
+        return replace(sent, kind="dead", headers=[*sent.headers, ("ce_id", b"\xff")])
+    if what == "broken":
+        return replace(sent, kind="broken", value=json.dumps({"amount": "many"}).encode())
     return sent
 
 
-def _event(case: UUID, id: str, data: EventData, topic: str, source: str) -> Sent:
+def _event(case: UUID, id: str, data: EventData, topic: str, source: str = "/clinics/a") -> Sent:
     body = data.model_dump_json().encode()
     envelope = Envelope(id, source, data.TYPE, case, START - timedelta(hours=1), body)
     key, headers, value = write_kafka(envelope)

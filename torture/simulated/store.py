@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -116,7 +116,7 @@ class Session:
         return next(iter(rows[0].values())) if rows else None
 
     @asynccontextmanager
-    async def transaction(self) -> Any:
+    async def transaction(self) -> AsyncGenerator[None]:
         """A transaction, or a savepoint inside one."""
         if self._overlay is not None:
             async with self._savepoint():
@@ -144,14 +144,14 @@ class Session:
         self._end(commit=True)
 
     @asynccontextmanager
-    async def _savepoint(self) -> Any:
+    async def _savepoint(self) -> AsyncGenerator[None]:
         assert self._overlay is not None
         kept = {table: dict(rows) for table, rows in self._overlay.items()}
         try:
             yield
         except BaseException:
             # Locks taken since stay held, which PostgreSQL releases: it only makes others wait longer.
-            if self._overlay is not None:
+            if self.in_transaction:
                 self._overlay = kept
                 self._aborted = False
             raise
@@ -265,7 +265,8 @@ async def lock_partitions(s: Session, numbers: list[int]) -> list[Row]:
 
 
 async def load_cases(s: Session, refs: list[Any]) -> list[Row]:
-    return [row for row in (s.get("cases", ref) for ref in refs) if row is not None]
+    # In an order that does not depend on how Python hashes strings.
+    return [row for row in (s.get("cases", ref) for ref in sorted(refs)) if row is not None]
 
 
 async def save_cases(s: Session, *columns: list[Any]) -> str:
@@ -382,6 +383,13 @@ async def hold_outbox(s: Session, ids: list[int], reason: str) -> None:
         await _update(s, "outbox", id, held=reason)
 
 
+async def release_outbox(s: Session, ref: Any) -> list[Row]:
+    held = [row for _, row in s.rows("outbox") if row["held"] is not None and ref in (None, row["case_ref"])]
+    for row in held:
+        await _update(s, "outbox", row["id"], held=None)
+    return held
+
+
 async def erase_outbox(s: Session, refs: list[Any]) -> None:
     await delete_outbox(s, [id for id, row in s.rows("outbox") if row["case_ref"] in refs])
 
@@ -445,7 +453,7 @@ async def _update(s: Session, table: str, key: Any, **changes: Any) -> None:
 
 _BY_NAME: tuple[Model, ...] = (
     lock_partitions, load_cases, save_cases, waiting_since, find_logged, append_log, mark_retried, mark_discarded,
-    erase_log, append_outbox, next_outbox, delete_outbox, hold_outbox, erase_outbox, append_parked,
+    erase_log, append_outbox, next_outbox, delete_outbox, hold_outbox, release_outbox, erase_outbox, append_parked,
     append_dead_letters, parked_of_case, resolve_parked, erase_parked,
 )  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""The simulated world: consumers, relays and an operator on one database and one broker, and the faults between them."""
+"""The simulated world: consumers, relays and an operator on one database and one broker, and what befalls them."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,12 +22,14 @@ from pydantic import SecretStr
 from runtime.cases import Conflict
 from runtime.consume import Consumer
 from runtime.fold import Defect
+from runtime.outbox import release_rows
 from runtime.relay import Relay
 from runtime.retry import discard_first, expire_waiting, retry_case
 from runtime.settings import Settings
 from runtime.telemetry import Telemetry
 from torture.simulated import toy
 from torture.simulated.broker import Broker, Entry, Place, Producer
+from torture.simulated.check import finished
 from torture.simulated.loop import SeededLoop, Stuck
 from torture.simulated.plan import PARTITIONS, Sent, plan_of
 from torture.simulated.store import START, Session, Store
@@ -61,7 +63,7 @@ class World:
     violations: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
-        self.rng = random.Random(self.seed)
+        self.rng = random.Random(self.seed)  # noqa: S311 - a schedule that can be replayed
         self.loop = SeededLoop(self._step)
         self.loop.set_exception_handler(self._unexpected)
         self.store = Store(PARTITIONS)
@@ -140,6 +142,7 @@ class World:
             self._terminate: 4,
             self._retry: 3,
             self._discard: 1,
+            self._release: 2,
             self._expire: 1,
             self._mend: 1,
             self._time: 6,
@@ -221,6 +224,9 @@ class World:
         if ref := self._parked_case():
             self.spawn("operator", self.discard(ref))
 
+    def _release(self) -> None:
+        self.spawn("operator", self.release())
+
     def _expire(self) -> None:
         self.spawn("operator", self.expire())
 
@@ -258,6 +264,14 @@ class World:
         try:
             await discard_first(self.pool("operator"), ref, self.handlers, "simulated")
         except (asyncpg.PostgresError, asyncpg.InterfaceError, Conflict):
+            return
+
+    async def release(self) -> None:
+        """Let the relay try again what the broker refused."""
+        try:
+            async with self.pool("operator").acquire() as connection:
+                await release_rows(connection, None)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
             return
 
     async def expire(self) -> None:
@@ -314,7 +328,7 @@ class World:
         while True:
             news = self.news
             await self.gate("poll")
-            if batch := member.poll():
+            if batch := await member.get_msg(member):
                 await member.handle(batch)
             else:
                 await news.wait()
@@ -341,7 +355,7 @@ class World:
     def _fate(self) -> str:
         if self.calm:
             return "appended"
-        fate = self.rng.choices(("appended", "unanswered", "dropped"), (85, 9, 6))[0]
+        fate = self.rng.choices(("appended", "unanswered", "dropped", "refused"), (84, 8, 5, 3))[0]
         self.store.seen[f"batch {fate} by the broker"] += 1
         return fate
 
@@ -365,12 +379,7 @@ class World:
 
     def finished(self, at: tuple[str, int, int]) -> bool:
         """Whether the database holds, committed, what became of a record."""
-        sent = self.sent[at]
-        if sent.kind in ("dead", "reused"):
-            return at in self.store.tables["dead_letter"]
-        if sent.kind == "unread":
-            return (sent.case, f"kafka:{at[0]}", f"{at[1]}/{at[2]}") in self.store.tables["event_log"]
-        return (sent.case, *sent.reference.split("#")) in self.store.tables["event_log"]
+        return finished(self.store.tables, self.sent[at], at)
 
     def drained(self) -> bool:
         """Whether every record was committed, every promise published, and no operator is at work."""
@@ -388,6 +397,8 @@ class Member:
         self._generation = -1
         self._positions: dict[Place, int] = {}
         self._ack_first = False
+        self.get_msg: Any = self.poll
+        """FastStream's way to the next batch, which `attach` wraps."""
         self.handle: Any = None
         self.consumer = self
 
@@ -398,7 +409,7 @@ class Member:
     def __call__(self, handle: Any) -> None:
         self.handle = handle
 
-    def poll(self) -> list[Entry]:
+    async def poll(self, consumer: Any) -> tuple[Entry, ...]:
         """The next records of some of the assigned partitions."""
         world, broker, rng = self._world, self._world.broker, self._world.rng
         # A member learns late of a rebalance, and reads on with its old assignment until then.
@@ -420,7 +431,7 @@ class Member:
             world.store.seen["record read by a zombie"] += len(taken) * (self._generation != broker.generation)
         if batch and self._ack_first and self._generation == broker.generation:
             broker.commit(self._generation, dict(self._positions))
-        return batch
+        return tuple(batch)
 
     async def commit(self, offsets: dict[Place, int]) -> None:
         """aiokafka's commit. Its answer, or the request itself, may be lost."""
@@ -446,7 +457,7 @@ class _Pool:
         self._owner = owner
 
     @asynccontextmanager
-    async def acquire(self, timeout: float = 0) -> Any:
+    async def acquire(self, timeout: float = 0) -> AsyncGenerator[Session]:
         session = Session(self._world.store, self._world.gate, self._owner)
         try:
             yield session
