@@ -39,15 +39,34 @@ class Writes(Generic[S]):
     defects: dict[UUID, str] = field(default_factory=dict[UUID, str])
     """Cases parked by this batch because a handler failed, with the code: the circuit breaker counts them."""
 
+    def joined(self, later: Writes[S]) -> Writes[S]:
+        """Both of two parts of one batch, `later` written behind this one."""
+        return Writes(
+            {**self.cases, **later.cases},
+            self.log + later.log,
+            self.parked + later.parked,
+            self.dead + later.dead,
+            self.emitted + later.emitted,
+            self.effects + later.effects,
+            self.erased | later.erased,
+            self.duplicates + later.duplicates,
+            {**self.defects, **later.defects},
+        )
+
 
 def key_of(item: Opened | Broken | Unread) -> Key:
     """What makes a second delivery of this item the same event."""
     if isinstance(item, Unread):
-        # No id can be read; where it stands in Kafka is the only name it has.
-        position = item.record.position
-        return item.case, f"kafka:{position.topic}", f"{position.partition}/{position.offset}"
+        return place_of(item)  # no id can be read
     envelope = item.event.envelope if isinstance(item, Opened) else item.envelope
     return envelope.subject, envelope.source, envelope.id
+
+
+def place_of(item: Opened | Broken | Unread) -> Key:
+    """Where an item stands in Kafka: the only name of one that could not be read, maybe by an earlier version of us."""
+    position = item.record.position
+    case = item.case if isinstance(item, Unread) else key_of(item)[0]
+    return case, f"kafka:{position.topic}", f"{position.partition}/{position.offset}"
 
 
 def decide(
@@ -72,6 +91,9 @@ def decide(
             writes.dead.append((item.record, item.reason))
             continue
         key = key_of(item)
+        if not isinstance(item, Unread) and place_of(item) in seen:
+            writes.duplicates += 1  # it was parked or given up when it could not be read
+            continue
         digest = b"" if isinstance(item, Unread) else item.digest
         if key in seen:
             if seen[key] == digest:
@@ -96,6 +118,9 @@ def _take(
     record = item.record
     case: Case[S] = writes.cases.get(key[0]) or Case(key[0], record.position.partition)
     reason = condemned.get(record.position) or ("behind_parked" if case.parked else None)
+    if reason is None and case.unreadable is not None:
+        reason = "state_unreadable"
+        writes.defects[case.ref] = reason
     if reason is None and isinstance(item, Unread):
         reason = item.reason
     folded: Folded[S] | None = None
@@ -115,11 +140,14 @@ def _take(
         writes.log.append(_log_row(item, key, digest, case.version, "parked", ""))
     else:
         case = folded.case
-        writes.emitted += folded.emitted
-        writes.effects += folded.effects
         if folded.erase:
             writes.erased.add(case.ref)
-        writes.log.append(_log_row(item, key, digest, case.version, folded.result, folded.policy_version))
+            writes.emitted = [entry for entry in writes.emitted if entry.envelope.subject != case.ref]
+        writes.emitted += folded.emitted
+        writes.effects += folded.effects
+        row = _log_row(item, key, digest, case.version, folded.result, folded.policy_version)
+        # What still comes of an erased case is refused, and not kept either.
+        writes.log.append(replace(row, body=None) if case.erased else row)
     writes.cases[case.ref] = case
 
 
@@ -175,7 +203,7 @@ async def apply(
     and database errors; the caller rolls back.
     """
     named = [item for item in items if not isinstance(item, Ignored | Lost)]
-    keys = [key_of(item) for item in named]
+    keys = list({key for item in named for key in (key_of(item), place_of(item))})
     logged = await find_logged(connection, keys) if keys else {}
     stored = await load_cases(connection, list({key[0] for key in keys}), handlers) if keys else {}
     writes = decide(items, logged, stored, handlers, condemned)
@@ -192,9 +220,6 @@ async def write(
     writers: Mapping[type, Writer],
 ) -> None:
     """Write what was decided, the outbox last. Raises Conflict, and ValueError for an effect without a writer."""
-    if writes.erased:
-        for name in ("erase_log", "erase_parked", "erase_outbox"):
-            await connection.execute(SQL[name], list(writes.erased))
     if writes.log:
         await append_log(connection, writes.log)
     changed = [case for ref, case in writes.cases.items() if case.version != read_versions.get(ref, 0)]
@@ -202,6 +227,9 @@ async def write(
         await save_cases(connection, changed, read_versions, handlers)
     if writes.parked:
         await append_parked(connection, writes.parked)
+    if writes.erased:  # behind what this batch itself took of these cases before their erasure
+        for name in ("erase_log", "erase_parked", "erase_outbox"):
+            await connection.execute(SQL[name], list(writes.erased))
     if writes.dead:
         await append_dead_letters(connection, writes.dead)
     by_kind: dict[type, list[Any]] = {}

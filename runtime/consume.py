@@ -12,12 +12,12 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import asyncpg
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, Topic
@@ -26,8 +26,9 @@ from opentelemetry.trace import Span
 
 from runtime.batch import Writes, apply
 from runtime.cases import Conflict, lock_partitions
-from runtime.db import Connection, Pool, Writer, is_transient, origin, reduce_error
-from runtime.fold import Handlers, Policy, Position
+from runtime.db import Connection, Pool, Writer, blames_record, is_transient, origin, reduce_error
+from runtime.fold import Handlers, Policy
+from runtime.poll import Poll, record_of
 from runtime.records import Ignored, Item, Lost, Opened, Record, open_record
 from runtime.settings import Settings
 from runtime.telemetry import Telemetry
@@ -118,6 +119,7 @@ class Consumer(Generic[S, P]):
         self._done: dict[TopicPartition, int] = {}
         self._breakers: dict[int, Breaker] = {}
         self._subscriber: Any = None
+        self._poll: Poll | None = None
         self.halted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with Halt when the process must exit."""
         self.last_progress = time.monotonic()
@@ -140,15 +142,17 @@ class Consumer(Generic[S, P]):
             batch_timeout_ms=settings.batch_wait_ms,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
+            partition_assignment_strategy=(RangePartitionAssignor,),
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 6,
             # Far above the longest retry: a batch that is tried again must not cost the membership.
             max_poll_interval_ms=int(RETRY_S * 1000 * 5),
-            listener=_Revoking(self._idle),
+            listener=_Revoking(self._idle, self._done),
             parser=_parse,
             decoder=_decode,
         )
         self._subscriber = subscriber
+        subscriber.get_msg = self._poll = Poll(subscriber.get_msg, self._done)
         subscriber(self._handle)
 
     async def _handle(self, records: Sequence[Any]) -> None:
@@ -167,7 +171,7 @@ class Consumer(Generic[S, P]):
             self._idle.set()
 
     async def _process(self, raw: Sequence[Any]) -> None:
-        records = [_record(entry) for entry in raw]
+        records = [record_of(entry) for entry in raw]
         opened, spans = self._open(records)
         try:
             writes = await self._write(opened, {record.position.partition for record in records})
@@ -235,28 +239,24 @@ class Consumer(Generic[S, P]):
             raise _Failed(reduce_error(error), passes=is_transient(error)) from error
 
     async def _isolate(self, connection: Connection, items: Sequence[Item]) -> Writes[S]:
-        """Write record by record behind savepoints; one that cannot be written is parked with its case."""
-        total: Writes[S] = Writes({})
-        for item in items:
-            if isinstance(item, Ignored):
-                continue
-            condemned: dict[Position, str] = {}
-            while True:
-                try:
-                    async with connection.transaction():
-                        writes = await apply(connection, [item], self._handlers, self._writers, condemned)
-                    break
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-                    if is_transient(error, connection) or condemned or isinstance(item, Lost):
-                        raise
-                    condemned = {item.record.position: f"write.{reduce_error(error)}"}
-            total.cases.update(writes.cases)
-            total.log += writes.log
-            total.parked += writes.parked
-            total.dead += writes.dead
-            total.defects.update(writes.defects)
-            total.duplicates += writes.duplicates
-        return total
+        """Write a batch by halves, behind savepoints, down to the record that cannot be written: its case is parked."""
+        try:
+            async with connection.transaction():
+                return await apply(connection, items, self._handlers, self._writers, {})
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            if is_transient(error, connection) or not blames_record(error):
+                raise
+            blamed = f"write.{reduce_error(error)}"
+        if len(items) > 1:
+            half = len(items) // 2
+            first = await self._isolate(connection, items[:half])
+            return first.joined(await self._isolate(connection, items[half:]))
+        (item,) = items
+        if isinstance(item, Ignored | Lost):
+            raise Halt(blamed)
+        async with connection.transaction():
+            condemned = {item.record.position: blamed}
+            return await apply(connection, items, self._handlers, self._writers, condemned)
 
     async def _commit_offsets(self, records: Sequence[Record]) -> None:
         offsets: dict[TopicPartition, int] = {}
@@ -296,8 +296,10 @@ class Consumer(Generic[S, P]):
         """Halt the process when there are records and none is committed for the watchdog's time."""
         while True:
             await asyncio.sleep(min(5.0, self._settings.watchdog_s / 4))
-            if self._subscriber is None or self.consumer is None:
+            if self._poll is None or self.consumer is None:
                 continue
+            if self._idle.is_set() and time.monotonic() - self._poll.last > self._settings.watchdog_s:
+                raise Halt("nothing is polled")
             if not self._behind():
                 self.last_progress = time.monotonic()
             elif time.monotonic() - self.last_progress > self._settings.watchdog_s:
@@ -315,8 +317,9 @@ class Consumer(Generic[S, P]):
 class _Revoking(ConsumerRebalanceListener):  # its callbacks may be coroutines, which its annotations do not say
     """Lets the transaction under way finish before its partitions go to another member. It only saves work."""
 
-    def __init__(self, idle: asyncio.Event) -> None:
+    def __init__(self, idle: asyncio.Event, done: dict[TopicPartition, int]) -> None:
         self._idle = idle
+        self._done = done
 
     async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         try:
@@ -325,6 +328,9 @@ class _Revoking(ConsumerRebalanceListener):  # its callbacks may be coroutines, 
             log.warning("a rebalance did not wait for the batch under way")
 
     async def on_partitions_assigned(self, assigned: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        # What this member had done of them when it last had them says nothing of what others did since.
+        for place in assigned:
+            self._done.pop(place, None)
         log.info("partitions assigned", partitions=len(assigned))
 
 
@@ -335,13 +341,3 @@ async def _parse(message: Any) -> Any:
 
 async def _decode(message: Any) -> Any:
     return message.raw_message
-
-
-def _record(raw: Any) -> Record:
-    return Record(
-        Position(raw.topic, raw.partition, raw.offset),
-        datetime.fromtimestamp(raw.timestamp / 1000, UTC),
-        raw.key,
-        tuple(raw.headers),
-        raw.value,
-    )

@@ -27,8 +27,13 @@ Writer = Callable[[Connection, Sequence[Any]], Awaitable[None]]
 _NAME = re.compile(r"^-- name: (\w+)\n(-- .+\n)+", re.MULTILINE)
 
 # Classes of SQLSTATE that pass by themselves: lost connections (08), serialization and deadlock (40001, 40P01), lock
-# time-out (55P03), shutdown and start-up (57P0x), too many connections (53300), time-outs of a transaction (25P03/04).
-_TRANSIENT = ("08", "40001", "40P01", "55P03", "57P0", "57014", "53300", "25P03", "25P04")
+# time-out (55P03), shutdown and start-up (57P0x), want of memory, disk or connections (53), an I/O error (58), a server
+# that may only be read (25006: a failover), time-outs of a transaction (25P03/04).
+_TRANSIENT = ("08", "40001", "40P01", "55P03", "57P0", "57014", "53", "58", "25006", "25P03", "25P04")
+
+# What a record itself can be to blame for: its data (22), a constraint (23), a size (54). A missing right or table is
+# ours, and true of every record.
+_OF_THE_RECORD = ("22", "23", "54")
 
 
 @cache
@@ -78,7 +83,13 @@ def is_transient(error: BaseException, connection: Connection | None = None) -> 
         return sqlstate.startswith(_TRANSIENT)
     if connection is not None and connection.is_closed():
         return True
-    return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError)
+    return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
+
+
+def blames_record(error: BaseException) -> bool:
+    """Whether a failed write can be laid to the record that was written, so that parking its case mends it."""
+    sqlstate = getattr(error, "sqlstate", None)
+    return sqlstate.startswith(_OF_THE_RECORD) if isinstance(sqlstate, str) else isinstance(error, ValueError)
 
 
 def origin(error: BaseException) -> str:

@@ -157,6 +157,8 @@ class Case(Generic[S]):
     """Topic -> the last sequence emitted there."""
     parked: int = 0
     """Records that queue behind a failure of this case."""
+    unreadable: tuple[str | None, str] | None = None
+    """State and waiting list as stored, when they can no longer be read: they are kept, and nothing is folded."""
     erased: bool = False
     """Everything but this mark was deleted; no event, a replayed one included, brings the case back."""
 

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from runtime.db import is_transient
 from runtime.keys import bearer
 from runtime.running import Running
 
@@ -58,7 +59,12 @@ async def employer_caller(request: Request) -> str:
 
 async def _caller(request: Request, kind: str) -> str:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    found = await bearer(running(request).pool, key.strip()) if scheme.lower() == "bearer" else None
+    try:
+        found = await bearer(running(request).pool, key.strip()) if scheme.lower() == "bearer" else None
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        raise Problem(503, "unavailable", "try again", headers={"retry-after": "5"}) from None
     if found is None:
         raise Problem(
             401,

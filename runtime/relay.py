@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -64,6 +65,7 @@ def new_producer(bootstrap: str, client_id: str) -> Producer:
         enable_idempotence=True,
         request_timeout_ms=20_000,
         metadata_max_age_ms=30_000,
+        max_batch_size=900_000,
     )
 
 
@@ -79,6 +81,7 @@ class Publisher:
 
     async def publish(self, topic: str, envelope: Envelope) -> Position:
         """Returns where the record stands once all replicas have it. Raises PublishFailed."""
+        producer: Producer = None
         try:
             producer = await self._started()
             with self._telemetry.sending(topic, envelope) as sent:
@@ -87,7 +90,8 @@ class Publisher:
                     producer.send_and_wait(topic, value, key=key, headers=headers), SEND_TIMEOUT_S
                 )
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._discard()
+            if not isinstance(error, (*_FOR_GOOD, UnknownTopicOrPartitionError)):  # those are no fault of the producer
+                await self._discard(producer)
             raise PublishFailed(type(error).__name__) from None
         return Position(topic, metadata.partition, metadata.offset)
 
@@ -101,7 +105,7 @@ class Publisher:
 
     async def stop(self) -> None:
         """Send what is buffered and close."""
-        await self._discard()
+        await self._discard(self._producer)
 
     async def _started(self) -> Producer:
         async with self._starting:
@@ -115,15 +119,31 @@ class Publisher:
                 self._producer = producer
             return self._producer
 
-    async def _discard(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
+    async def _discard(self, producer: Producer | None) -> None:
+        """Throw away the producer that failed; another may have taken its place meanwhile."""
+        if producer is not None and self._producer is producer:
+            self._producer = None
             await _close(producer)
 
 
 async def _close(producer: Producer) -> None:
-    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+    try:
         await asyncio.wait_for(producer.stop(), 5)
+    except (KafkaError, OSError, TimeoutError):
+        # What `stop` was waiting for would be tried for ever, by a producer that nobody holds any more.
+        sender = producer._sender and producer._sender.sender_task
+        if sender is not None:
+            sender.cancel()
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            await asyncio.wait_for(producer.client.close(), 5)
+
+
+@dataclass
+class _Sent:
+    """What became of one partition's rows."""
+
+    sent: list[int] = field(default_factory=list[int])
+    refused: list[tuple[OutboxRow, BaseException]] = field(default_factory=list["tuple[OutboxRow, BaseException]"])
 
 
 class Relay:
@@ -168,6 +188,8 @@ class Relay:
                 "tcp_keepalives_idle": "5",
                 "tcp_keepalives_interval": "2",
                 "tcp_keepalives_count": "3",
+                # Keepalives are not sent while an answer of ours is unacknowledged; this bounds that too.
+                "tcp_user_timeout": "10000",
             },
         )
         producer: Producer = None
@@ -210,7 +232,14 @@ class Relay:
             mine = [row for row in rows if row.topic == topic]
             try:
                 known: Any = await asyncio.wait_for(producer.partitions_for(topic), SEND_TIMEOUT_S)
-            except (*_FOR_GOOD, UnknownTopicOrPartitionError) as error:
+            except UnknownTopicOrPartitionError as error:
+                # Said of a topic that is missing, and of one that was not heard of before the broker went away.
+                cluster: Any = await asyncio.wait_for(producer.client.fetch_all_metadata(), SEND_TIMEOUT_S)
+                if topic in cluster.topics():
+                    raise
+                await self._hold(connection, mine, error)
+                continue
+            except _FOR_GOOD as error:
                 await self._hold(connection, mine, error)
                 continue
             partitions = sorted(known)
@@ -223,35 +252,47 @@ class Relay:
         )
         sent: list[int] = []
         failure: BaseException | None = None
-        for (topic, _), mine, result in zip(by_partition, by_partition.values(), results, strict=True):
-            if isinstance(result, list):
-                sent += result
-            elif isinstance(result, _FOR_GOOD):
-                await self._hold(connection, mine, result)
-            else:
+        for (topic, _), result in zip(by_partition, results, strict=True):
+            if isinstance(result, BaseException):
                 log.warning("send failed", topic=topic, error=type(result).__name__)
                 failure = failure or result
+                continue
+            sent += result.sent
+            for refused, error in result.refused:
+                await self._hold(connection, [refused], error)
         if failure is not None:
             await delete_rows(connection, sent)
             raise failure
         return sent
 
-    async def _send_partition(
-        self, producer: Producer, topic: str, partition: int, rows: Sequence[OutboxRow]
-    ) -> list[int]:
-        acknowledged: list[Any] = []
-        batch = producer.create_batch()
-        for row in rows:
-            with self._telemetry.relaying(topic, row.headers) as headers:
-                if not _appended(batch, row, headers):
-                    if batch.record_count() > 0:
-                        acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-                        batch = producer.create_batch()
-                    if not _appended(batch, row, headers):
-                        raise MessageSizeTooLargeError(len(row.value))
-        acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-        await asyncio.wait_for(asyncio.gather(*acknowledged), SEND_TIMEOUT_S)
-        return [row.id for row in rows]
+    async def _send_partition(self, producer: Producer, topic: str, partition: int, rows: Sequence[OutboxRow]) -> _Sent:
+        """Batch by batch, each acknowledged before the next: a refused row must not be overtaken by its successor."""
+        done = _Sent()
+        todo: list[OutboxRow] = list(rows)
+        size = len(todo)
+        while todo:
+            batch = producer.create_batch()
+            took: list[OutboxRow] = []
+            held = {row.case for row, _ in done.refused}
+            for row in todo:
+                if row.case not in held:
+                    with self._telemetry.relaying(topic, row.headers) as headers:
+                        if len(took) == size or not _appended(batch, row, headers):
+                            break
+                    took.append(row)
+            if not took:
+                break  # the rest waits behind what was refused
+            try:
+                await asyncio.wait_for(await producer.send_batch(batch, topic, partition=partition), SEND_TIMEOUT_S)
+                done.sent += [row.id for row in took]
+            except _FOR_GOOD as error:
+                if len(took) > 1:
+                    size = 1  # which of them it is shows when they are sent one by one
+                    continue
+                done.refused.append((took[0], error))
+            gone = {row.id for row in took}
+            todo = [row for row in todo if row.id not in gone]
+        return done
 
     async def _hold(self, connection: Connection, rows: Sequence[OutboxRow], error: BaseException) -> None:
         reason = type(error).__name__

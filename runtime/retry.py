@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from runtime.batch import Writes, write
-from runtime.cases import SQL, load_cases, lock_partitions
+from runtime.cases import SQL, Conflict, load_cases, lock_partitions
 from runtime.db import Connection, Pool, Writer
 from runtime.event_log import LogRow
 from runtime.fold import Case, Defect, Folded, Handlers, Policy, Position, Received, fold, give_up
@@ -94,7 +94,8 @@ async def _retry_one(
     if not isinstance(item, Opened):
         raise Defect(getattr(item, "reason", "not_ours"))
     folded = _folded(case, Received(item.event, position), handlers)
-    after = replace(folded.case, parked=case.parked - 1)
+    # Erasure deletes the records that are parked behind it, too.
+    after = replace(folded.case, parked=0 if folded.erase else case.parked - 1)
     writes: Writes[S] = Writes(
         {case.ref: after},
         emitted=list(folded.emitted),
@@ -136,6 +137,8 @@ async def _retry_one(
 
 
 def _folded(case: Case[S], received: Received, handlers: Handlers[S, P]) -> Folded[S]:
+    if case.unreadable is not None:
+        raise Defect("state_unreadable")
     try:
         return fold(replace(case, parked=0), received, handlers)
     except Defect:
@@ -153,27 +156,43 @@ async def expire_waiting(
     async with pool.acquire() as connection:
         for row in await connection.fetch(SQL["waiting_since"], before):
             expired.setdefault(row["case_ref"], set()).add((row["source"], row["id"]))
+    given_up = 0
     for ref, keys in expired.items():
-        async with pool.acquire() as connection, connection.transaction():
-            case = await _locked(connection, ref, handlers)
-            if case is None:
-                continue
-            folded = give_up(case, keys, handlers)
-            version = folded.case.version
-            expiry = LogRow(
-                (ref, service_source(handlers.service), f"{ref}.wait-expired.{version}"),
-                "org.workhardening.runtime.wait.expired.v1",
-                Position("runtime", case.partition, version),
-                before + PATIENCE,
-                b"",
-                version,
-                "folded",
-                "",
-                None,
-                None,
-                None,
-                None,
-            )
-            writes: Writes[S] = Writes({ref: folded.case}, log=[expiry], emitted=list(folded.emitted))
-            await write(connection, writes, {ref: case.version}, handlers, writers)
-    return sum(len(keys) for keys in expired.values())
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                given_up += await _give_up(connection, ref, keys, handlers, writers, before + PATIENCE)
+        except Conflict:
+            continue  # the case has moved on; the next run looks again
+    return given_up
+
+
+async def _give_up(
+    connection: Connection,
+    ref: UUID,
+    keys: set[tuple[str, str]],
+    handlers: Handlers[S, P],
+    writers: Mapping[type, Writer],
+    now: datetime,
+) -> int:
+    case = await _locked(connection, ref, handlers)
+    if case is None or case.parked or case.unreadable is not None:
+        return 0  # what it waits for may be parked itself
+    folded = give_up(case, keys, handlers)
+    version = folded.case.version
+    expiry = LogRow(
+        key=(ref, service_source(handlers.service), f"{ref}.wait-expired.{version}"),
+        type="org.workhardening.runtime.wait.expired.v1",
+        position=Position("runtime", case.partition, version),
+        time=now,
+        digest=b"",
+        case_version=version,
+        result="folded",
+        policy_version="",
+        sequence=None,
+        causation=None,
+        traceparent=None,
+        body=None,
+    )
+    writes: Writes[S] = Writes({ref: folded.case}, log=[expiry], emitted=list(folded.emitted))
+    await write(connection, writes, {ref: case.version}, handlers, writers)
+    return len(keys)

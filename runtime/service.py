@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
+import socket
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +43,8 @@ EXPIRE_EVERY_S = 3600.0
 # A start waits this long for Kafka, PostgreSQL and its migrations; then the process exits and is started again.
 START_S = 60.0
 EXIT_HALTED = 70
+# An end that takes longer is made sudden: a client of a broker that hangs may wait for it for minutes.
+EXIT_S = 25.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,10 @@ async def _serve(
     for router in service.routers:
         app.include_router(router)
 
-    await _eventually(broker.start, stop)
+    # The door's address before the group's partitions: who cannot serve must not take them.
+    listening = socket.create_server((settings.http_host, settings.http_port), backlog=2048)
+    stack.callback(listening.close)
+    await _eventually(lambda: asyncio.wait_for(broker.start(), START_S), stop)
     stack.push_async_callback(broker.stop)
     tasks = [
         asyncio.create_task(relay.run(), name="relay"),
@@ -125,7 +133,7 @@ async def _serve(
         *(asyncio.create_task(_kept_up(worker, running), name=worker.__name__) for worker in service.workers),
     ]
     server = _server(app, settings)
-    door = asyncio.create_task(server.serve(), name="http")
+    door = asyncio.create_task(_served(server, listening), name="http")
     stack.push_async_callback(_cancelled, tasks)
     stack.push_async_callback(_shut, server, door)
     # Everything that exists now lives as long as the process: scanning it again and again cost 1.3 times the CPU.
@@ -134,6 +142,9 @@ async def _serve(
     log.info("started", port=settings.http_port, partitions=partitions)
     waited = [asyncio.create_task(stop.wait(), name="stop"), consumer.halted, door, *tasks]
     done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+    sudden = threading.Timer(EXIT_S, os._exit, (EXIT_HALTED,))
+    sudden.daemon = True
+    sudden.start()
     if not stop.is_set():
         for task in done:
             error = task.exception()
@@ -217,6 +228,13 @@ def _server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     # The process handles its signals itself; uvicorn would raise them again after its own shutdown.
     server.capture_signals = contextlib.nullcontext  # pyright: ignore[reportAttributeAccessIssue]
     return server
+
+
+async def _served(server: uvicorn.Server, listening: socket.socket) -> None:
+    try:
+        await server.serve(sockets=[listening])
+    except SystemExit:  # in a task it would end the loop and leave everything else hanging
+        raise Halt("the door could not open") from None
 
 
 async def _shut(server: uvicorn.Server, door: asyncio.Task[None]) -> None:

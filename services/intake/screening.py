@@ -150,8 +150,12 @@ def expand(envelope: Envelope, through: date, cases: Iterable[UUID], now: dateti
 
 
 def _ours(envelope: Envelope) -> Envelope:
-    """Without the attributes that only our services set: a clinic cannot claim a sequence, a cause or a policy."""
-    return replace(envelope, sequence=None, causationid=None, policyversion=None)
+    """Without the attributes that only our services set: a clinic cannot claim a sequence, a cause or a policy.
+
+    And with the data in one spelling, so that an event sent again with other spacing is the same to every reader.
+    """
+    data = json.dumps(strict_json(envelope.data), sort_keys=True, separators=(",", ":")).encode()
+    return replace(envelope, sequence=None, causationid=None, policyversion=None, data=data)
 
 
 def _day(data: EventData) -> tuple[date, str] | None:

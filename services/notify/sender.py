@@ -22,8 +22,8 @@ import aiohttp
 import structlog
 from pydantic import TypeAdapter
 
-from runtime.db import Pool, queries
-from runtime.relay import PublishFailed
+from runtime.db import Pool, origin, queries, reduce_error
+from runtime.relay import PublishFailed, transient
 from runtime.running import Running
 from services.notify.address import CheckedResolver, NotPublic, Refused, check_url
 from services.notify.delivery import Outcome, following, outcome_of, retry_after_s, wait_s
@@ -75,7 +75,7 @@ async def deliver(running: Running) -> None:
         try:
             while True:
                 for row in await _claim(running.pool, Counter(in_flight.values())):
-                    task = asyncio.create_task(_attempt(session, running, row))
+                    task = asyncio.create_task(_guarded(session, running, row))
                     in_flight[task] = cast("str", row["employer"])
                 done = await _some_done(in_flight)
                 for task in done:
@@ -104,6 +104,18 @@ async def _claim(pool: Pool, busy: Mapping[str, int]) -> list[Mapping[str, Any]]
         SQL["claim_deliveries"], list(busy), list(busy.values()), PER_ENDPOINT, free, lease := uuid4(), LEASE_S
     )
     return [{**row, "lease": lease} for row in rows]
+
+
+async def _guarded(session: aiohttp.ClientSession, running: Running, row: Mapping[str, Any]) -> None:
+    """A defect in one update is no reason to hold back the others: it is given up, visibly."""
+    try:
+        await _attempt(session, running, row)
+    except Exception as error:
+        if transient(error):
+            raise
+        log.error("update given up", update=row["event_id"], error=reduce_error(error), where=origin(error))
+        reason = f"defect.{type(error).__name__}"
+        await running.pool.execute(SQL["mark_failed"], row["id"], row["lease"], reason)
 
 
 async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mapping[str, Any]) -> None:
@@ -165,9 +177,13 @@ async def post(session: aiohttp.ClientSession, row: Mapping[str, Any], *, local:
 
 async def _publish(running: Running, row: Mapping[str, Any]) -> Result:
     try:
-        await running.publish(row["topic"], read_structured(bytes(row["body"])))
+        # Within the lease, as a webhook is: a broker that hangs would keep the claim for longer.
+        async with asyncio.timeout(TIMEOUT_S):
+            await running.publish(row["topic"], read_structured(bytes(row["body"])))
     except PublishFailed:
         return Result("retry", error="publish_failed")
+    except TimeoutError:
+        return Result("retry", error="timeout")
     return Result("delivered")
 
 

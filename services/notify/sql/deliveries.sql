@@ -9,7 +9,7 @@ WITH busy AS (
     FROM endpoints e
     LEFT JOIN busy b ON b.employer = e.employer
     CROSS JOIN LATERAL (
-        SELECT d.id
+        SELECT d.id, d.next_attempt_at
         FROM deliveries d
         JOIN cases c ON c.case_ref = d.case_ref AND c.parked = 0 AND NOT c.erased
         WHERE d.employer = e.employer AND d.status = 'pending' AND d.next_attempt_at <= now()
@@ -24,6 +24,8 @@ WITH busy AS (
         FOR UPDATE OF d SKIP LOCKED
     ) AS turn
     WHERE e.enabled
+    -- A free place goes to the endpoint that has the fewest: else those that hang take each place that they give up.
+    ORDER BY coalesce(b.in_flight, 0) + row_number() OVER (PARTITION BY e.employer ORDER BY turn.next_attempt_at, turn.id)
     LIMIT $4::int
 ), claimed AS (
     UPDATE deliveries d

@@ -1,8 +1,8 @@
 -- name: read_feed
 -- A clinic's events after a position. Rows of transactions that may still have neighbours to come are not served yet.
-SELECT xid::text AS xid, id, event FROM feed
-WHERE clinic = $1 AND (xid, id) > ($2::text::xid8, $3::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, id LIMIT $4
+SELECT f.xid::text AS xid, f.id, f.event FROM feed f
+WHERE f.clinic = $1 AND (f.xid, f.id) > ($2::text::xid8, $3::bigint) AND f.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY f.xid, f.id LIMIT $4
 
 -- name: read_deliveries
 -- An employer's updates after a position, with the state of their case: what may be told is asked again at each pull.

@@ -1,0 +1,87 @@
+"""Polling that survives a record which the Kafka client itself cannot decode."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from runtime.fold import Position
+from runtime.records import Record
+
+
+class Poll:
+    """FastStream's next batch, with a way round one bad record.
+
+    A header's name that is not UTF-8 makes aiokafka's `getmany` raise and forget what it had gathered, of other
+    partitions too, with the positions moved on. So the positions are moved back to what was processed, and records are
+    read one by one until the bad one is found; its place alone stands for it, and it becomes a dead letter.
+    """
+
+    def __init__(self, fetch: Callable[[Any], Awaitable[tuple[Any, ...]]], done: Mapping[TopicPartition, int]) -> None:
+        self._fetch = fetch
+        self._done = done
+        self._searched: set[TopicPartition] | None = None
+        """The assignment that is being searched for a bad record."""
+        self.last = time.monotonic()
+        """When a poll last came back."""
+
+    async def __call__(self, consumer: Any) -> tuple[Any, ...]:
+        if self._searched is not None and self._searched != consumer.assignment():
+            self._searched = None
+        try:
+            found = await (self._fetch(consumer) if self._searched is None else self._singly(consumer))
+        except UnicodeDecodeError:
+            for place in consumer.assignment():
+                consumer.seek(place, await self._resume_at(consumer, place))
+            self._searched = set(consumer.assignment())
+            return ()
+        self.last = time.monotonic()
+        return found
+
+    async def _singly(self, consumer: Any) -> tuple[Any, ...]:
+        """One record of each partition."""
+        found: list[Any] = []
+        for place in sorted(consumer.assignment()):
+            offset: int = await asyncio.wait_for(consumer.position(place), 10)
+            try:
+                taken = await consumer.getmany(place, timeout_ms=100, max_records=1)
+            except UnicodeDecodeError:
+                consumer.seek(place, offset + 1)
+                self._searched = None
+                found.append(_undecodable(place, offset))
+                break
+            found += taken.get(place, ())
+        return tuple(found)
+
+    async def _resume_at(self, consumer: Any, place: TopicPartition) -> int:
+        if place in self._done:
+            return self._done[place]
+        committed: int | None = await asyncio.wait_for(consumer.committed(place), 10)
+        if committed is not None:
+            return committed
+        first: Mapping[TopicPartition, int] = await asyncio.wait_for(consumer.beginning_offsets([place]), 10)
+        return first[place]
+
+
+def record_of(raw: Any) -> Record:
+    """The runtime's record for aiokafka's."""
+    return Record(
+        Position(raw.topic, raw.partition, raw.offset),
+        # The broker takes any time of the past, also one that Python has no date for.
+        datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=max(raw.timestamp, 0)),
+        raw.key,
+        tuple(raw.headers),
+        raw.value,
+    )
+
+
+def _undecodable(place: TopicPartition, offset: int) -> Any:
+    return SimpleNamespace(
+        topic=place.topic, partition=place.partition, offset=offset, timestamp=0, key=None, headers=(), value=None
+    )
