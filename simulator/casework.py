@@ -224,6 +224,7 @@ class Case:
         days = workers.training_days(week)
         leaves_on = random.choice(days) if self.weeks == self.worker.leave_week else None
         sessions: list[Sending] = []
+        alarm: Sending | None = None
         for on in days:
             if on == leaves_on:
                 if self.worker.says_so:
@@ -233,9 +234,14 @@ class Case:
             self.worker, session = workers.day(self.worker, week, on, self._random(f"day.{on}"))
             if session is not None and on != self._early_session:
                 sessions.append(self._say(SessionRecorded(session=session), f"session.{on}", on))
+                if session.safety_stop:
+                    alarm = sessions[-1]
+                    break  # nobody trains on after an alarm
         disturbed = hostile.disturb(sessions, self._mischief, self._random(f"disturb.{week.number}"))
         self._late = disturbed.late
         sendings = list(disturbed.now)
+        if alarm is not None and any(sending.envelope.id == alarm.envelope.id for sending in sendings):
+            self.next_close = alarm.envelope.time.date()  # the day is closed at once, and does not wait for the week
         if week.number == 3 and self.employer and random.random() < REVOKES_CONSENT:
             revoked = ConsentRevoked(employer=self.employer, scopes=("work_status",))
             sendings.append(self._say(revoked, "consent.revoked", week.ends_on))

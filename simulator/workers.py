@@ -19,7 +19,7 @@ from random import Random
 from typing import Literal
 
 from workhardening_contracts.clinic import Performed, Session
-from workhardening_contracts.demand import Demand, DemandProfile
+from workhardening_contracts.demand import MENTAL_KINDS, Demand, DemandProfile
 from workhardening_contracts.planning import PlannedWeek, Target
 from workhardening_contracts.quantity import Quantity
 
@@ -64,9 +64,7 @@ class Worker:
 # Shares of the responses, and the hazards below, are set so that a cohort judged by the default policies comes near
 # what 36 work hardening programmes reported (AJOT 1994;48(4):327): 24.6 % did not complete; at discharge 48.2 % to the
 # usual job, 30.5 % to alternate or modified work.
-RESPONSES: Mapping[Response, float] = {"full": 0.54, "partial": 0.33, "plateau": 0.13}
-
-MENTAL = frozenset({"confidence", "concentration", "pace", "stress_tolerance"})
+RESPONSES: Mapping[Response, float] = {"full": 0.51, "partial": 0.38, "plateau": 0.11}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +85,24 @@ class Fate:
 def meet(job: DemandProfile, fate: Fate, random: Random) -> Worker:
     """A new worker with this job."""
     response = _response(fate.response)
-    critical = [i for i, demand in enumerate(job.demands) if demand.critical and demand.kind not in MENTAL]
+    critical = [i for i, demand in enumerate(job.demands) if demand.critical and demand.kind not in MENTAL_KINDS]
     other = [i for i, demand in enumerate(job.demands) if not demand.critical]
     start = [_start(demand, random) for demand in job.demands]
-    ceiling = [random.uniform(1.08, 1.3) for _ in job.demands]
+    ceiling = [random.uniform(1.1, 1.3) for _ in job.demands]
     if response == "partial" and other:
         for index in random.sample(other, k=min(len(other), random.randint(1, 2))):
             ceiling[index] = max(random.uniform(0.6, 0.85), start[index])
     if response == "plateau":
         for index in random.sample(critical, k=min(len(critical), random.randint(1, 2))):
             ceiling[index] = max(random.uniform(0.62, 0.82), start[index])
-    irritable, unreliable = fate.temperament < 0.12, fate.temperament > 0.9
+    irritable, unreliable = fate.temperament < 0.12, fate.temperament > 0.92
     leave_hazard = random.uniform(0.06, 0.1) if unreliable or irritable else random.uniform(0.01, 0.026)
     return Worker(
         job=job,
         response=response,
         start=tuple(start),
         ceiling=tuple(ceiling),
-        adaptation=random.uniform(9, 15),
+        adaptation=random.uniform(9, 14),
         hours=random.choice((2.0, 2.5, 3.0, 3.0, 4.0)),
         hours_ceiling=job.shift_hours + random.uniform(0.7, 2.0),
         pain=float(random.randint(2, 6)),
@@ -167,8 +165,8 @@ def day(worker: Worker, week: PlannedWeek, on: date, random: Random) -> tuple[Wo
     flares = random.random() < worker.flare_hazard
     sore = worker.sore_days > 0
     vigour = (0.8 if sore else 1.0) * random.uniform(0.97, 1.03)
-    performed = () if stopped else tuple(_perform(worker, target, vigour, random) for target in week.targets)
     hours = 0.5 if stopped else min(week.hours_per_day, tolerated_hours(worker))
+    performed = () if stopped else tuple(_perform(worker, target, vigour, hours, random) for target in week.targets)
     eased = worker.pain * (0.55 + 0.45 * math.exp(-worker.trained / 25))
     before = _score(eased + random.uniform(-0.6, 0.4) + (2.2 if sore else 0))
     after = _score(before + random.uniform(0, 1.2))
@@ -199,21 +197,26 @@ def _missed(on: date, random: Random) -> Session | None:
     return Session(held_on=on, attendance="excused" if how < 0.6 else "absent", hours=0.0)
 
 
-def _perform(worker: Worker, target: Target, vigour: float, random: Random) -> Performed:
+def _perform(worker: Worker, target: Target, vigour: float, hours: float, random: Random) -> Performed:
     # Who has strength to spare does a little more than asked (the 2-for-2 rule of progression), never all they could.
-    asked = target.amount.amount * (1.0 if target.kind in MENTAL else random.uniform(1.0, 1.06))
+    asked = target.amount.amount * (1.0 if target.kind in MENTAL_KINDS else random.uniform(1.0, 1.06))
     able = _able(worker, target, vigour)
-    amount = able if target.kind in MENTAL else min(able, asked)
+    amount = able if target.kind in MENTAL_KINDS else min(able, asked, _within(hours, target.amount))
     return Performed(
         kind=target.kind, zone=target.zone, frequency=target.frequency, amount=_measured(amount, target.amount)
     )
+
+
+def _within(hours: float, like: Quantity) -> float:
+    """The most of a time that a day of so many hours has room for, in the time's unit; no bound for anything else."""
+    return {"h": hours, "min": hours * 60}.get(like.unit, math.inf)
 
 
 def _able(worker: Worker, target: Target, vigour: float) -> float:
     for index, demand in enumerate(worker.job.demands):
         if (demand.kind, demand.zone, demand.frequency) == (target.kind, target.zone, target.frequency):
             able = capacity(worker, index).in_unit(target.amount.unit).amount
-            return able if demand.kind in MENTAL else able * vigour
+            return able if demand.kind in MENTAL_KINDS else able * vigour
     return target.amount.amount  # the plan asks for something that the job does not: it is no hardship
 
 

@@ -12,7 +12,13 @@ from simulator.cohort import reference
 from simulator.ledger import Sending
 from simulator.workers import Fate, Worker
 from tests.simulator.program import Program, live
-from workhardening_contracts.clinic import AssessmentRecorded, CaseWithdrawn, ReadinessSigned, SessionRecorded
+from workhardening_contracts.clinic import (
+    AssessmentRecorded,
+    CaseWithdrawn,
+    DayClosed,
+    ReadinessSigned,
+    SessionRecorded,
+)
 from workhardening_contracts.registry import open_closed
 
 MONDAY = date(2025, 1, 6)
@@ -125,7 +131,12 @@ def test_a_safety_stop_leads_to_another_assessment_or_out_of_the_program() -> No
         stopped = case(seed, stop_hazard=0.02)
         sent = live(Program(), stopped)
         assert stopped.ended, stopped.stage
-        if any(session.session.safety_stop for session in said(sent, SessionRecorded)):
+        alarms = [each.session.held_on for each in said(sent, SessionRecorded) if each.session.safety_stop]
+        if alarms:
+            held = [each.session.held_on for each in said(sent, SessionRecorded)]
+            sunday = alarms[0] + timedelta(days=6 - alarms[0].weekday())
+            assert not [on for on in held if alarms[0] < on <= sunday]
+            assert alarms[0] in [each.through for each in said(sent, DayClosed)]
             outcomes.add(stopped.outcome == "withdrawn")
             assessments = {data.assessed_on for data in said(sent, AssessmentRecorded)}
             assert stopped.outcome == "withdrawn" or max(assessments) > MONDAY + timedelta(days=7)

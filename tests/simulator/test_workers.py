@@ -98,6 +98,7 @@ def test_nobody_does_much_more_than_asked_or_anything_they_cannot(seed: int, sha
     for index, (done, demand) in enumerate(zip(session.performed, worker.job.demands, strict=True)):
         able = workers.capacity(worker, index).amount
         assert done.amount.amount <= able * 1.03 + 0.01
+        assert demand.amount.unit != "h" or done.amount.amount <= session.hours + 0.01
         if demand.kind != "confidence":
             assert done.amount.amount <= demand.amount.amount * share * 1.06 + 0.01
 
