@@ -213,9 +213,9 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def started(
-    handlers: Handlers[Sum, Policy], topic: str, dsn: str, bootstrap: str, **more: Any
+    handlers: Handlers[Sum, Policy], topic: str, dsn: str, bootstrap: str, *, halts: bool = False, **more: Any
 ) -> AsyncGenerator[Process]:
-    """Run a toy consumer and its relay until the block ends."""
+    """Run a toy consumer and its relay until the block ends. It must not halt, unless that is what `halts` expects."""
     config = settings(dsn, bootstrap, **more)
     pool = await open_pool(dsn, "toy")
     async with pool.acquire() as connection:
@@ -228,7 +228,7 @@ async def started(
     running = asyncio.create_task(relay.run())
     try:
         yield Process(consumer, relay, pool)
-        assert not consumer.halted.done(), consumer.halted.exception()
+        assert consumer.halted.done() == halts, consumer.halted
     finally:
         await broker.stop()
         running.cancel()
