@@ -87,8 +87,8 @@ def _parked(evidence: Evidence, service: str, row: Row) -> Iterator[Violation]:
     reference = f"{row['source']}#{row['id']}"
     if row["result"] == "parked" and resolution is not None:
         yield Violation("I1", case, f"{service} says that it parked an event that no queue holds", (reference,))
-    if row["result"] == "discarded" and resolution is None:
-        yield Violation("I1", case, f"{service} says that it gave up an event that is still queued", (reference,))
+    if row["result"] == "discarded" and resolution not in ("discarded", "retried"):
+        yield Violation("I1", case, f"{service} says that it gave up an event that no person discarded", (reference,))
 
 
 def _answered(evidence: Evidence) -> set[tuple[str, str]]:

@@ -9,12 +9,14 @@ from typing import Any, cast
 from torture.checks.readers import is_own
 from torture.checks.violation import Violation
 from torture.evidence import EMPLOYER_TOPIC, Evidence, Row
-from torture.reference.replay import clinic_topic
+from torture.reference.replay import REJECTED, clinic_topic
 from workhardening_contracts.clinic import CaseErased
 from workhardening_contracts.registry import CLINIC_TOPIC, INTAKE_TOPIC
 
 FREE_TEXT = frozenset({"story", "note"})
 """Fields of clinic events that hold what people wrote; nothing but the events themselves may hold it."""
+NO_PATIENT = (CaseErased.TYPE, REJECTED)
+"""Types that hold codes and places only."""
 LEAST = 12
 """Shorter texts occur by chance."""
 
@@ -124,7 +126,7 @@ def _erased(evidence: Evidence) -> Iterator[Violation]:
             if row["state"] is not None or row["waiting"] or row["parked"]:
                 yield Violation("I7", case, f"{service} holds the state of an erased case")
         for row in tables.log:
-            if row["case_ref"] in erased and row["body"] is not None and row["type"] != CaseErased.TYPE:
+            if row["case_ref"] in erased and row["body"] is not None and row["type"] not in NO_PATIENT:
                 about = (f"{row['source']}#{row['id']}",)
                 if clinic_topic(row["type"]) or row["source"].startswith("/services/"):
                     yield Violation("I7", row["case_ref"], f"{service} keeps what was said of an erased case", about)

@@ -33,13 +33,18 @@ def check(evidence: Evidence) -> list[Violation]:
             if row["erased"] or not all(entry["policy_version"] in DEFAULT for entry in log):
                 continue
             replay = Replay()
-            found += _replayed(evidence, model, replay, log)
-            found += _stands(service, row, replay)
-            if service == "notify":
-                found += _told(case, replay.said, deliveries[case])
-                found += _fed(case, replay.said, evidence)
-            else:
-                found += _says(service, case, replay.said, said[service, case])
+            try:
+                found += _replayed(evidence, model, replay, log)
+                found += _stands(service, row, replay)
+                if service == "notify":
+                    found += _told(case, replay.said, deliveries[case])
+                    found += _fed(case, replay.said, evidence)
+                else:
+                    found += _says(service, case, replay.said, said[service, case])
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+                # What is stored may be anything; one case that cannot be replayed must not hide the others.
+                text = f"{service} holds a log or a state that cannot be replayed ({type(error).__name__})"
+                found.append(Violation("I12", case, text))
     return found
 
 

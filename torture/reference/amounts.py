@@ -45,6 +45,16 @@ def best(shown: list[Json], demand: Json) -> float | None:
     return max(fitting, default=None)
 
 
+def below(amount: float, least: float) -> bool:
+    """Whether an amount misses a figure by more than rounding: one part in 10^9 keeps 20 lb equal to itself in kg."""
+    return amount < least - 1e-9
+
+
+def deciding(demands: list[Json]) -> list[Json]:
+    """The critical ones decide, or all where none is."""
+    return [demand for demand in demands if demand["critical"]] or demands
+
+
 def share(amount: float, required: Json) -> float:
     """An amount as a share of what is required, in its unit; 1 when nothing is required."""
     return 1.0 if required["amount"] == 0 else amount / required["amount"]

@@ -84,7 +84,7 @@ PLAN = ("version", "week", "total_weeks", "started_on", "extensions", "frozen_we
 
 def _planning_model(state: Json) -> Json:
     kept = _keep(state, "phase", "clinic")
-    if state["phase"] == "ended":
+    if state["phase"] in ("ended", "held"):
         return kept
     return (
         kept
@@ -98,7 +98,7 @@ def _planning_model(state: Json) -> Json:
 
 def _planning_stored(state: Json) -> Json:
     kept = _keep(state, "phase", "clinic")
-    if state["phase"] == "ended":
+    if state["phase"] in ("ended", "held"):
         return kept
     planned = state.get("planned", state)
     return (
@@ -112,15 +112,20 @@ def _planning_stored(state: Json) -> Json:
     )
 
 
-COUNTED = ("judged_through", "cleared_through", "weeks_judged", "holds", "flared", "stalled")
+COUNTED = ("judged_through", "cleared_through", "weeks_judged", "holds", "stalled")
 READINESS = ("id", "readiness", "expires_on", "final")
+
+
+def _signable(state: Json) -> Json | None:
+    readiness = state.get("readiness")
+    return readiness and _keep(readiness, *READINESS)
 
 
 def _progress_model(state: Json) -> Json:
     kept = _keep(state, "phase", "clinic")
     if state["phase"] == "closed":
         signed = _keep(state, "outcome", "signed", "alerted", "ready_event")
-        return kept | signed | {"readiness": state["readiness"], "follow_ups": state["follow_ups"]}
+        return kept | signed | {"readiness": _signable(state), "follow_ups": state["follow_ups"]}
     leaving = state["withdrawn"]
     kept |= {
         "closed_through": state["closed_through"],
@@ -130,7 +135,7 @@ def _progress_model(state: Json) -> Json:
     if state["phase"] == "opened":
         return kept
     plan = _keep(state["plan"], "version", "total_weeks") | {"week": state["plan"]["week"]["number"]}
-    return kept | _keep(state, *COUNTED, "status", "awaits", "readiness", "best") | {"plan": plan}
+    return kept | _keep(state, *COUNTED, "status", "awaits", "best") | {"plan": plan, "readiness": _signable(state)}
 
 
 def _progress_stored(state: Json) -> Json:
@@ -138,7 +143,7 @@ def _progress_stored(state: Json) -> Json:
     if state["phase"] == "closed":
         follow_ups = {str(each["month"]): each for each in state["follow_ups"]}
         signed = _keep(state, "outcome", "signed", "alerted", "ready_event")
-        return kept | signed | {"readiness": state.get("readiness"), "follow_ups": follow_ups}
+        return kept | signed | {"readiness": _signable(state), "follow_ups": follow_ups}
     leaving = state.get("withdrawn")
     log = [each | {"after": each.get("reported_after")} for each in state["log"]]
     kept |= {
@@ -153,7 +158,7 @@ def _progress_stored(state: Json) -> Json:
         best[point["demand"]] = max(point["amount"], best.get(point["demand"], 0.0))
     plan = _keep(state["plan"], "version", "total_weeks") | {"week": state["plan"]["week"]["number"]}
     status = {"status": state["status"]["status"], "awaits": state["status"].get("verdict")}
-    return kept | _keep(state, *COUNTED, "readiness") | status | {"best": best, "plan": plan}
+    return kept | _keep(state, *COUNTED) | status | {"best": best, "plan": plan, "readiness": _signable(state)}
 
 
 def _notify_model(state: Json) -> Json:
@@ -178,14 +183,15 @@ def _notify_stored(state: Json) -> Json:
     kept["stops"] = [[stop["what"], stop["reference"]] for stop in state["stops"]]
     if state["phase"] == "heard":
         return kept
-    standing = state.get("standing")
-    what = standing and {"signed": standing.get("decision"), "ended": standing.get("outcome")}
+    standing: Json = state.get("standing") or {}
+    # A decision or an outcome says more than that something was signed or has ended.
+    what = standing.get("decision") or standing.get("outcome") or standing.get("what")
     told = {entry["employer"]: [entry["sequence"], bool(entry["digest"])] for entry in state["told"]}
     return (
         kept
         | _keep(state, "employer", "employee_key", "declined", "closed", "program")
         | {
-            "standing": what and what.get(standing["what"], standing["what"]),
+            "standing": what,
             "told": told,
         }
     )

@@ -40,7 +40,7 @@ def _answers(referral: Json, on: date) -> dict[str, str]:
     criteria = referral["criteria"]
     injured = date.fromisoformat(referral["injury"]["occurred_on"])
     latest = (injured.year + numbers.INJURY_YEARS, injured.month, injured.day)
-    recent = "unknown" if injured > on else _yes((on.year, on.month, on.day) <= latest)
+    recent = _yes((on.year, on.month, on.day) <= latest)
     return {
         "workplace_injury": criteria["workplace_injury"],
         **{name: criteria[name] for name in FURTHER},
@@ -85,6 +85,8 @@ def _overrides(referral: Json, answers: dict[str, str]) -> tuple[dict[str, Json]
             continue
         elif name == "treatment_consent" or (answers[name] == "unknown" and name in NEEDED):
             refused.append(name)
+        elif override["role"] not in numbers.OVERRIDERS:
+            refused.append(f"{name} by this role")
         else:
             used[name] = override
     return used, list(dict.fromkeys(refused))
@@ -95,7 +97,7 @@ def on_referral_received(state: State, event: Event) -> tuple[State, list[tuple[
         raise Refused("case_closed")
     if state and state["opened"]:
         raise Refused("case_exists")
-    fresh = {
+    fresh: Json = {
         "clinic": event.source.removeprefix("/clinics/"), "grants": [], "ids": [], "parts": [], "told": [],
         "told_alerts": [], "opened": None, "completed": None, "completions": 0,
     }  # fmt: skip
@@ -110,6 +112,8 @@ def on_referral_corrected(state: State, event: Event) -> tuple[State, list[tuple
 
 
 def _referred(state: Json, event: Event) -> tuple[State, list[tuple[str, Json]]]:
+    if _to_come(event.data["referral"]["injury"]["occurred_on"], event):
+        raise Refused("occurred_on_to_come")
     state["ids"] = [*state["ids"], event.id][-numbers.CORRECTIONS :]
     state["referral"] = event.data["referral"]
     state["decision"] = decide(event.data["referral"], event.day)
@@ -118,18 +122,22 @@ def _referred(state: Json, event: Event) -> tuple[State, list[tuple[str, Json]]]
 
 def on_assessment_recorded(state: State, event: Event) -> tuple[State, list[tuple[str, Json]]]:
     state = _live(state)
+    if _to_come(event.data["assessed_on"], event):
+        raise Refused("assessed_on_to_come")
+    if any(_to_come(test["measured_on"], event) for test in _tests(event.data)):
+        raise Refused("measured_on_to_come")
     corrects = event.data.get("supersedes")
     part = {"ids": [event.id], "round": state["completions"], "data": event.data}
     known = next((old for old in state["parts"] if corrects in old["ids"]), None)
     if corrects is not None and known is None:
         raise Refused("supersedes_unknown")
+    if known is None and len(state["parts"]) >= numbers.PARTS:
+        raise Refused("too_many_parts")
     if known is not None:
-        known["ids"].append(event.id)
+        known["ids"] = [*known["ids"], event.id][-numbers.CORRECTIONS :]
         known["data"] = event.data
     else:
         state["parts"].append(part)
-    if len(state["parts"]) > numbers.PARTS:
-        raise Refused("too_many_parts")
     return _settled(state, event, assessed=True)
 
 
@@ -139,8 +147,10 @@ def _settled(state: Json, event: Event, *, assessed: bool) -> tuple[State, list[
     decision, referral = state["decision"], state["referral"]
     accepted, declined = decision["verdict"] == "accepted", decision["verdict"] == "declined"
     clinic = {"clinic": state["clinic"]}
-    if declined and not assessed:
-        said.append(("intake.case.declined", clinic | {"unmet": decision["unmet"]}))
+    alerts = _alerts(state["parts"])
+    news = not set(alerts) <= set(state["told_alerts"])
+    if declined and (news or not assessed):
+        said.append(("intake.case.declined", clinic | {"unmet": decision["unmet"], "alerts": alerts}))
     if accepted:
         opened = clinic | {
             "worker_ref": referral["worker_ref"],
@@ -154,8 +164,7 @@ def _settled(state: Json, event: Event, *, assessed: bool) -> tuple[State, list[
         state["opened"] = whole
     parts_missing = _parts_missing(state["parts"])
     missing = [] if declined else [*decision["missing"], *(parts_missing if state["parts"] else [])]
-    alerts = _alerts(state["parts"])
-    if missing and (missing != state["told"] or not set(alerts) <= set(state["told_alerts"])):
+    if missing and (missing != state["told"] or news):
         said.append(("intake.information.needed", clinic | {"missing": missing, "alerts": alerts}))
     completed = _completed(state, alerts) if accepted and not parts_missing else None
     if completed is not None and (assessed or completed != state["completed"]):
@@ -163,9 +172,17 @@ def _settled(state: Json, event: Event, *, assessed: bool) -> tuple[State, list[
         state["completions"] += 1
     if completed is not None:
         state["completed"] = completed
-    state["told"], state["told_alerts"] = missing, alerts if missing else []
+    state["told"], state["told_alerts"] = missing, alerts
     state["phase"] = "assessed" if completed else "opened" if accepted else "declined" if declined else "pending"
     return state, said
+
+
+def _to_come(day: str, event: Event) -> bool:
+    return (date.fromisoformat(day) - event.day).days > numbers.AHEAD_DAYS
+
+
+def _tests(assessment: Json) -> list[Json]:
+    return assessment.get("functional_tests") or []
 
 
 def _parts_missing(parts: list[Json]) -> list[str]:
@@ -192,7 +209,7 @@ def _completed(state: Json, alerts: list[str]) -> Json:
     parts, referral = _by_day(state["parts"]), state["referral"]
     baseline: dict[Any, Json] = {}
     for part in parts:
-        for test in part["data"].get("functional_tests") or []:
+        for test in _tests(part["data"]):
             named = (test["kind"], test.get("zone"), test["frequency"])
             if named not in baseline or test["measured_on"] >= baseline[named]["measured_on"]:
                 baseline[named] = test

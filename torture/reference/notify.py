@@ -58,8 +58,11 @@ def on_plan(state: State, event: Event) -> Answer:
     state, plan = _known(state), event.data
     weeks = max(1, plan["total_weeks"] - plan["current_week"] + 1)
     counted = (date.fromisoformat(plan["effective_from"]) + timedelta(days=7 * weeks - 1)).isoformat()
+    # A plan that is issued again, before anything was judged, begins the program anew.
+    before: Json = state["program"] or {}
+    begins = not before or event.name == "planning.plan.issued"
     state["program"] = {
-        "starts_on": state["program"]["starts_on"] if state["program"] else plan["effective_from"],
+        "starts_on": plan["effective_from"] if begins else before["starts_on"],
         "ends_on": plan["weeks"][-1]["ends_on"] if plan["weeks"] else counted,
         "week": plan["current_week"],
         "total_weeks": plan["total_weeks"],
@@ -69,7 +72,8 @@ def on_plan(state: State, event: Event) -> Answer:
 
 def on_judged(state: State, event: Event) -> Answer:
     state = _known(state)
-    state["progressed"]["attendance"] = event.data["attendance"]
+    if event.name != "progress.case.escalated":  # an escalated week may be cut short
+        state["progressed"]["attendance"] = event.data["attendance"]
     return _tell(state, event)
 
 
@@ -81,11 +85,13 @@ def on_lapsed(state: State, event: Event) -> Answer:
 def on_assessed(state: State, event: Event) -> Answer:
     state, found = _known(state), event.data
     forecast = found["forecast"]
+    # An employer that read a date would expect the worker, whatever else still speaks against work.
+    reached = forecast["status"] == "reached" and found["readiness"].startswith("meets")
     state["progressed"] |= {
         "demands_met": sum(each.get("met") is True for each in found["standings"]),
         "demands_total": len(found["standings"]),
         "forecast": forecast.get("week") if forecast["status"] == "expected" else None,
-        "reached_on": found["assessed_through"] if forecast["status"] == "reached" else None,
+        "reached_on": found["assessed_through"] if reached else None,
     }
     return _tell(state, event)
 
@@ -165,6 +171,8 @@ def _tell(state: Json, event: Event, *, feed: bool = True) -> Answer:
                 before["content"] = None
             continue
         if before is not None and before["content"] == now:
+            continue
+        if before is None and len(state["told"]) >= numbers.TOLD:
             continue
         sequence = before["sequence"] + 1 if before else 1
         supersedes = before["ready"] if before else None

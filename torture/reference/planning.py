@@ -15,23 +15,29 @@ Answer = tuple[State, list[tuple[str, Json]]]
 
 def on_assessment_completed(state: State, event: Event) -> Answer:
     assessment = event.data
-    if state is None:
-        state = _begun(assessment, 1)
+    on = event.day.isoformat()
+    if state is None or state["phase"] == "held":
+        if assessment.get("alerts"):
+            return {"phase": "held", "clinic": assessment["clinic"]}, []
+        state = _begun(assessment, 1, on)
         return state, [("planning.plan.issued", _plan(state))]
     if state["phase"] == "ended":
         return state, []
-    if state["phase"] == "planned" and not state["answered"]:
-        again = _begun(assessment, state["version"] + 1)
-        if assessment["assessed_on"] >= state["started_on"]:
+    if state["phase"] == "planned" and not state["answered"] and not assessment.get("alerts"):
+        again = _begun(assessment, state["version"] + 1, on)
+        if max(assessment["assessed_on"], on) >= state["started_on"]:
             again["started_on"] = state["started_on"]  # a program that has begun keeps its calendar
         return again, [("planning.plan.issued", _plan(again))]
-    state["reassessed"] = assessment
+    state |= {"reassessed": assessment, "reassessed_by": on}
     if state["phase"] == "frozen":
+        if assessment.get("alerts"):  # it must itself be answered by a later one
+            state["through"] = max(state["through"], assessment["assessed_on"])
         return _resumed(state)
     return state, []
 
 
-def _begun(assessment: Json, version: int) -> Json:
+def _begun(assessment: Json, version: int, known_on: str) -> Json:
+    """From the Monday after the assessment, and after the day on which it was complete."""
     weeks = assessment.get("authorised_weeks")
     return {
         "phase": "planned",
@@ -39,7 +45,7 @@ def _begun(assessment: Json, version: int) -> Json:
         "version": version,
         "week": 1,
         "total_weeks": min(numbers.WEEKS, weeks or numbers.WEEKS),
-        "started_on": _monday_after(assessment["assessed_on"]).isoformat(),
+        "started_on": _monday_after(max(assessment["assessed_on"], known_on)).isoformat(),
         "authorised": weeks,
         "extensions": 0,
         "frozen_weeks": 0,
@@ -50,7 +56,7 @@ def _begun(assessment: Json, version: int) -> Json:
 
 def on_judged(state: State, event: Event) -> Answer:
     """A verdict is answered by the next week's plan; `hold` adds a week where it may; `escalate` freezes."""
-    if state is None:
+    if state is None or state["phase"] == "held":
         raise Waits
     if event.data["final"]:
         return {"phase": "ended", "clinic": state["clinic"]}, []
@@ -64,8 +70,10 @@ def on_judged(state: State, event: Event) -> Answer:
     }[event.name]
     state["version"] += 1
     state["answered"] = True
-    if verdict == "escalate":
-        state |= {"phase": "frozen", "escalation": event.id, "through": event.data["through"]}
+    alerted = bool(state["reassessed"] and state["reassessed"].get("alerts"))
+    if verdict == "escalate" or alerted:
+        through = event.data["through"] if verdict == "escalate" else state["reassessed"]["assessed_on"]
+        state |= {"phase": "frozen", "escalation": event.id, "through": through, "verdict": verdict}
         frozen = _plan(state | {"week": state["week"] + 1})
         frozen |= {"weeks": [], "answers": event.id, "verdict": verdict, "frozen": True}
         state, said = _resumed(state)
@@ -83,14 +91,15 @@ def on_judged(state: State, event: Event) -> Answer:
 def _resumed(state: Json) -> Answer:
     """A clean assessment of the escalated week's end or later lets the program go on; the frozen weeks are added."""
     assessment = state["reassessed"]
-    if assessment is None or assessment.get("alerts") or assessment["assessed_on"] < state["through"]:
+    if assessment is None or assessment.get("alerts") or assessment["assessed_on"] <= state["through"]:
         return state, []
-    monday = _monday_after(assessment["assessed_on"])
-    week = (monday - date.fromisoformat(state["started_on"])).days // 7 + 1
+    monday = _monday_after(max(assessment["assessed_on"], state["reassessed_by"]))
+    week = max(state["week"], (monday - date.fromisoformat(state["started_on"])).days // 7) + 1
     frozen_for = week - state["week"] - 1
     if state["total_weeks"] + frozen_for > numbers.LAST_WEEK:
         return state, []
     escalation = state.pop("escalation")
+    verdict = state.pop("verdict")
     state.pop("through")
     state |= {
         "phase": "planned",
@@ -100,7 +109,8 @@ def _resumed(state: Json) -> Answer:
         "frozen_weeks": state["frozen_weeks"] + frozen_for,
     }
     _take_reassessment(state)
-    said = _plan(state) | {"answers": escalation, "verdict": "escalate", "frozen": False}
+    said = _plan(state) | {"answers": escalation, "verdict": verdict, "frozen": False}
+    said["assessed_on"] = assessment["assessed_on"]
     return state, [("planning.plan.revised", said)]
 
 

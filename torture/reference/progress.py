@@ -14,6 +14,11 @@ EVENTS = {
     "regress": "progress.week.regressed",
     "escalate": "progress.case.escalated",
 }
+ACTIVITIES = {
+    "work_hours", "lift", "carry", "push", "pull", "stand", "walk", "sit", "climb", "stoop", "kneel", "crouch", "crawl",
+    "reach", "grip", "balance", "shift",
+}  # fmt: skip
+ZONES = {"floor_waist", "waist_shoulder", "overhead", "forward"}
 RECOMMENDED = {
     "meets": "ready",
     "meets_with_restrictions": "ready_with_restrictions",
@@ -23,7 +28,10 @@ RECOMMENDED = {
 
 
 def on_case_opened(state: State, event: Event) -> Answer:
-    fresh = {"phase": "opened", "clinic": event.data["clinic"], "log": [], "closed_through": None, "withdrawn": None}
+    fresh: Json = {
+        "phase": "opened", "clinic": event.data["clinic"], "opened_on": event.data["opened_on"], "log": [],
+        "closed_through": None, "withdrawn": None,
+    }  # fmt: skip
     return state or fresh, []
 
 
@@ -33,7 +41,7 @@ def on_plan_issued(state: State, event: Event) -> Answer:
     if state["phase"] == "opened":
         state |= {
             "phase": "in_program", "status": "judging", "plan": _in_hand(event.data), "judged_through": None,
-            "cleared_through": None, "weeks_judged": 0, "holds": 0, "flared": False, "stalled": 0, "best": {},
+            "cleared_through": None, "weeks_judged": 0, "holds": 0, "stalled": 0, "best": {},
             "readiness": None, "awaits": None,
         }  # fmt: skip
         return _settled(state, event)
@@ -48,10 +56,13 @@ def on_plan_revised(state: State, event: Event) -> Answer:
     if state is None or state["phase"] == "opened":
         raise Waits
     plan = event.data
-    if state["phase"] == "closed" or state["awaits"] != plan["answers"] or plan["frozen"]:
+    if state["phase"] == "closed" or state["awaits"] != plan["answers"]:
         return state, []
+    if plan["frozen"]:
+        state["status"] = "frozen"  # an assessment with alerts freezes too, whatever the verdict was
+        return _settled(state, event)
     if state["status"] == "frozen":
-        state["cleared_through"] = _days(plan["effective_from"], -1)
+        state["cleared_through"] = _days(plan.get("assessed_on") or plan["effective_from"], -1)
     state |= {"plan": _in_hand(plan), "status": "judging", "awaits": None}
     return _settled(state, event)
 
@@ -69,6 +80,7 @@ def _in_hand(plan: Json) -> Json:
 def on_session_recorded(state: State, event: Event) -> Answer:
     state = _open(state)
     session = event.data["session"]
+    _recordable(state, session, event)
     if any(each["held_on"] == session["held_on"] for each in sessions.standing(state["log"])):
         raise Refused("session_exists")
     state["log"].append(sessions.report(event.id, session, state["closed_through"]))
@@ -78,6 +90,7 @@ def on_session_recorded(state: State, event: Event) -> Answer:
 def on_session_corrected(state: State, event: Event) -> Answer:
     state = _open(state)
     session, replaced = event.data["session"], event.data["supersedes"]
+    _recordable(state, session, event)
     if all(each["id"] != replaced for each in state["log"]):
         raise Refused("session_unknown")
     if any(each["replaces"] == replaced for each in state["log"]):
@@ -93,7 +106,11 @@ def on_day_closed(state: State, event: Event) -> Answer:
     """An absence is now an absence."""
     if state is None:
         raise Waits
-    if state["phase"] == "closed" or state["withdrawn"] or event.data["through"] <= (state["closed_through"] or ""):
+    if state["phase"] == "closed" or state["withdrawn"]:
+        return state, []
+    if _to_come(event.data["through"], event):
+        raise Refused("day_to_come")
+    if event.data["through"] <= (state["closed_through"] or ""):
         return state, []
     state["closed_through"] = event.data["through"]
     return _settled(state, event) if state["phase"] == "in_program" else (state, [])
@@ -135,6 +152,10 @@ def on_readiness_signed(state: State, event: Event) -> Answer:
         raise Refused("readiness_superseded")
     if on > readiness["expires_on"] and not corrects:
         raise Refused("readiness_expired")
+    if signed["role"] not in numbers.SIGNERS:
+        raise Refused("role_not_allowed")
+    if not all(_may_be_told(each, readiness["job"]) for each in signed.get("restrictions", [])):
+        raise Refused("restriction_not_allowed")
     recommended = "not_ready" if alerted else RECOMMENDED[readiness["readiness"]]
     contradicts = signed["decision"] != recommended
     if contradicts and signed.get("reason_code") is None:
@@ -171,6 +192,8 @@ def on_readiness_withdrawn(state: State, event: Event) -> Answer:
         raise Waits
     if state["phase"] != "closed" or state["ready_event"] is None:
         raise Refused("nothing_to_withdraw")
+    if event.data["role"] not in numbers.SIGNERS:
+        raise Refused("role_not_allowed")
     return _revoked(state, event.data["withdrawn_on"], event.data["role"], event.data["reason_code"])
 
 
@@ -190,12 +213,13 @@ def _settled(state: Json, event: Event) -> Answer:
     while state["phase"] == "in_program":
         leaving = state["withdrawn"]
         closed = (leaving["closed_through"] if leaving else state["closed_through"]) or ""
-        judged, readiness = state["judged_through"], state["readiness"]
-        if state["status"] == "judging" and closed >= state["plan"]["week"]["ends_on"]:
-            state, more = _judged(state, event, len(said))
+        readiness, week = state["readiness"], state["plan"]["week"]
+        due = _judged_on(state, week["starts_on"], week["ends_on"], closed)
+        if state["status"] == "judging" and due:
+            state, more = _judged(state, due, event, len(said))
         elif state["status"] == "awaiting_signature" and closed > readiness["expires_on"]:
             state, more = _closed(state, "not_ready", readiness["expires_on"], "unsigned")
-        elif state["status"] == "frozen" and closed >= (last := _days(judged, 7 * numbers.FROZEN_WEEKS)):
+        elif state["status"] == "frozen" and closed >= (last := _days(week["ends_on"], 7 * numbers.FROZEN_WEEKS)):
             state, more = _closed(state, "discontinued", last, "frozen_too_long")
         elif leaving and not _waits_for_plan(state, closed):
             state, more = _closed(state, "withdrawn", leaving["withdrawn_on"], leaving["reason_code"])
@@ -205,20 +229,20 @@ def _settled(state: Json, event: Event) -> Answer:
     return state, said
 
 
-def _judged(state: Json, event: Event, before: int) -> tuple[Json, list[tuple[str, Json]]]:
+def _judged(state: Json, through: str, event: Event, before: int) -> tuple[Json, list[tuple[str, Json]]]:
     plan, week = state["plan"], state["plan"]["week"]
-    found = verdict.judge(state)
+    found = verdict.judge(state, through)
     clinic = {"clinic": state["clinic"], "week": week["number"]}
     final = week["number"] >= plan["total_weeks"] or found["discontinue"]
     said: list[tuple[str, Json]] = []
-    if found["attended"] + found["excused"] < week["days"]:
+    if not found["alerts"] and found["attended"] + found["excused"] < week["days"]:
         lapsed = {"planned": week["days"], "attended": found["attended"], "through": week["ends_on"]}
         said.append(("progress.attendance.lapsed", clinic | lapsed))
     verdict_id = own_id("progress", event, before + len(said))
     judged = {
         "total_weeks": plan["total_weeks"],
         "starts_on": week["starts_on"],
-        "through": week["ends_on"],
+        "through": through,
         "plan_version": plan["version"],
         "attendance": found["attendance"],
         "reasons": found["reasons"],
@@ -226,10 +250,9 @@ def _judged(state: Json, event: Event, before: int) -> tuple[Json, list[tuple[st
     }
     said.append((EVENTS[found["verdict"]], clinic | judged))
     state |= {
-        "judged_through": week["ends_on"],
+        "judged_through": through,
         "weeks_judged": state["weeks_judged"] + 1,
         "holds": state["holds"] + 1 if found["verdict"] == "hold" else 0,
-        "flared": found["flared"],
         "stalled": found["stalled"],
         "best": {
             name: max(found["best"].get(name, 0.0), state["best"].get(name, 0.0))
@@ -241,9 +264,9 @@ def _judged(state: Json, event: Event, before: int) -> tuple[Json, list[tuple[st
         state, closing = _closed(state, "discontinued", week["ends_on"], "no_compliance_or_gain")
         return state, said + closing
     if final or week["number"] >= numbers.READINESS_FROM:
-        assessed = verdict.assess(state, found["view"], found["alerts"]) | {"final": final}
+        assessed = verdict.assess(state, through, found["view"], found["alerts"]) | {"final": final}
         state["readiness"] = {name: assessed[name] for name in ("readiness", "expires_on", "final")}
-        state["readiness"]["id"] = own_id("progress", event, before + len(said))
+        state["readiness"] |= {"id": own_id("progress", event, before + len(said)), "job": plan["job"]["demands"]}
         said.append(("progress.readiness.assessed", clinic | assessed))
     state["status"] = "awaiting_signature" if final else "frozen" if found["verdict"] == "escalate" else "awaiting_plan"
     if final:
@@ -259,7 +282,7 @@ def _closed(state: Json, outcome: str, on: str, reason: str) -> tuple[Json, list
         "reason_code": reason,
         "weeks_judged": state["weeks_judged"],
     }
-    after = {
+    after: Json = {
         "phase": "closed", "clinic": state["clinic"], "outcome": outcome, "readiness": state["readiness"],
         "signed": False, "alerted": False, "ready_event": None, "follow_ups": {}, "withdrawn": None, "awaits": None,
     }  # fmt: skip
@@ -274,7 +297,41 @@ def _revoked(state: Json, on: str, role: str, reason: str) -> Answer:
 
 def _waits_for_plan(state: Json, closed: str | None) -> bool:
     """Whether a closed week is only not judged because its plan has not come."""
-    return state["status"] == "awaiting_plan" and (closed or "") >= _days(state["judged_through"], 7)
+    if state["status"] != "awaiting_plan":
+        return False
+    judged = state["judged_through"]
+    return _judged_on(state, _days(judged, 1), _days(judged, 7), closed or "") is not None
+
+
+def _judged_on(state: Json, starts_on: str, ends_on: str, closed: str) -> str | None:
+    """The day whose closing judges a week: the first by which a safety alert is known, or its last."""
+    day = starts_on
+    while day <= min(ends_on, closed):
+        known = sessions.as_of(state["log"], day)
+        if any(each["alerts"] and each["held_on"] <= day and verdict.is_news(each, state) for each in known):
+            return day
+        day = _days(day, 1)
+    return ends_on if closed >= ends_on else None
+
+
+def _recordable(state: Json, session: Json, event: Event) -> None:
+    if _to_come(session["held_on"], event):
+        raise Refused("held_on_to_come")
+    if session["held_on"] < _days(state["opened_on"], -numbers.EARLIEST_DAYS):
+        raise Refused("held_on_out_of_range")
+    if len(state["log"]) >= numbers.REPORTS:
+        raise Refused("too_many_reports")
+
+
+def _to_come(day: str, event: Event) -> bool:
+    return (date.fromisoformat(day) - event.day).days > numbers.AHEAD_DAYS
+
+
+def _may_be_told(restriction: Json, job: list[Json]) -> bool:
+    """Of what an employer is told, word for word: a documented activity or zone, or one of the job's."""
+    physical = {demand["kind"] for demand in job if demand["kind"] not in verdict.MENTAL}
+    zones = {demand.get("zone") for demand in job}
+    return restriction["activity"] in ACTIVITIES | physical and restriction.get("zone") in ZONES | zones | {None}
 
 
 def _open(state: State) -> Json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -74,7 +73,8 @@ class Erased(Exception):
 
 
 Handler = Callable[[State, Event], tuple[State, list[tuple[str, Json]]]]
-"""(state, event) -> (next state, what is said: name and data). It may change the state that it is given."""
+"""(state, event) -> (next state, what is said: name and data). It may change the state
+that it is given, but not before it waits or refuses."""
 
 
 @dataclass
@@ -130,7 +130,7 @@ class Model:
         if case.state is not None and _sender(event) not in (None, case.state["clinic"]):
             return self.refuse(case, event, "foreign_source")
         try:
-            state, said = self.on[event.name](copy.deepcopy(case.state), event)
+            state, said = self.on[event.name](case.state, event)
         except Waits:
             if len(case.waiting) >= WAITING and not again:
                 return self.refuse(case, event, "waiting_full")

@@ -74,11 +74,21 @@ def pains(sessions: list[Json]) -> list[float | None]:
 
 def flares(sessions: list[Json], baseline: float) -> tuple[int, int]:
     """Sessions with pain still raised 24 h later, and those of which it is not known and was raised right after."""
-    raised = baseline + numbers.FLARE
-    later = pains(sessions)
-    count = sum(pain is not None and pain >= raised for pain in later)
-    unknown = sum(
-        pain is None and (each.get("pain_after") is None or each["pain_after"] >= raised)
-        for each, pain in zip(sessions, later, strict=True)
-    )
+    raised = flare_at(baseline)
+    count = unknown = 0
+    lasting = False
+    for each, pain in zip(sessions, pains(sessions), strict=True):
+        if pain is not None:
+            # Raised after one session and still after the next is one flare that has not settled.
+            count += pain >= raised and not lasting
+            lasting = pain >= raised
+        elif each.get("pain_after") is not None and each["pain_after"] < raised:
+            lasting = False
+        else:
+            unknown += 1
     return count, unknown
+
+
+def flare_at(baseline: float) -> float:
+    """The pain from which it is a flare."""
+    return min(10.0, baseline + numbers.FLARE) - 1e-9

@@ -10,17 +10,17 @@ from torture.reference.replay import Json
 MENTAL = ["concentration", "pace", "stress_tolerance", "confidence"]
 
 
-def judge(case: Json) -> Json:
-    """Never `advance` with something missing. Returns the verdict, its reasons (code, demand) and what it counted."""
+def judge(case: Json, through: str) -> Json:
+    """The week up to a day: the verdict, its reasons and what it counted. Never `advance` with something missing."""
     week, pain = case["plan"]["week"], case["plan"]["baseline_pain"]
-    view = sessions.as_of(case["log"], week["ends_on"])
-    held = [each for each in view if week["starts_on"] <= each["held_on"] <= week["ends_on"]]
+    view = sessions.as_of(case["log"], through)
+    held = [each for each in view if week["starts_on"] <= each["held_on"] <= through]
     late = [each for each in view if each["held_on"] < week["starts_on"] and is_news(each, case)]
     there = sessions.attended(held)
     excused = sum(each["attendance"] == "excused" for each in held)
     did = sessions.shown(there)
     tops = {amounts.key(target): amounts.best(did, target) for target in week["targets"]}
-    counting = [target for target in week["targets"] if target["critical"]] or week["targets"]
+    counting = amounts.deciding(week["targets"])
     shares = [
         None if (top := tops[amounts.key(target)]) is None else amounts.share(top, target["amount"])
         for target in counting
@@ -30,10 +30,13 @@ def judge(case: Json) -> Json:
     alerts = sorted({alert for each in [*held, *late] for alert in each["alerts"]})
 
     attendance = min(1.0, len(there) / week["days"])
-    second_flare = flared > 0 and flared + case["flared"] >= 2
-    low = bool(known) and sum(min(1.0, share) for share in known) / len(known) < numbers.REGRESS_BELOW
-    absent = attendance < numbers.ATTENDANCE
-    lacking = not shares or None in shares or any(share < numbers.ATTAINED for share in known)
+    monday = (date.fromisoformat(week["starts_on"]) - timedelta(days=7)).isoformat()
+    lately = [each for each in sessions.attended(view) if monday <= each["held_on"] < week["starts_on"]]
+    second_flare = flared > 0 and flared + (sessions.flares(lately, pain)[0] > 0) >= 2
+    mean = sum(min(1.0, share) for share in known) / len(known) if known else 1.0
+    low = amounts.below(mean, numbers.REGRESS_BELOW)
+    absent = amounts.below(attendance, numbers.ATTENDANCE)
+    lacking = not shares or None in shares or any(amounts.below(min(1.0, s), numbers.ATTAINED) for s in known)
     hold = absent or lacking or flared > 0 or unknown > 0
     too_often = hold and case["holds"] >= numbers.HOLDS
     if alerts:
@@ -43,10 +46,15 @@ def judge(case: Json) -> Json:
     else:
         verdict = "hold" if hold else "advance"
 
-    complied = len(there) >= numbers.ATTENDANCE * max(0, week["days"] - excused)
-    best = {amounts.key(t): top for t in counting if (top := tops[amounts.key(t)]) is not None}
-    gained = any(top > case["best"].get(name, 0.0) * (1 + numbers.GAIN) for name, top in best.items())
-    stalled = 0 if complied or gained else case["stalled"] + 1
+    complied = not amounts.below(len(there), numbers.ATTENDANCE * max(0, week["days"] - excused))
+    best_so_far = case["best"]
+    gained = any(
+        (top := tops[name]) is not None and name in best_so_far and top > best_so_far[name] * (1 + numbers.GAIN)
+        for name in map(amounts.key, counting)
+    )
+    stalled = 0 if complied or gained else case["stalled"] + (not alerts)
+    did_late = sessions.shown([*there, *sessions.attended(late)])
+    best = {amounts.key(t): top for t in counting if (top := amounts.best(did_late, t)) is not None}
     ends = verdict in ("hold", "regress") and stalled >= numbers.STALLED
 
     reasons = [[_of_target(tops[amounts.key(t)], t), amounts.key(t)] for t in week["targets"]]
@@ -54,7 +62,7 @@ def judge(case: Json) -> Json:
         **dict.fromkeys(alerts, True),
         "second_flare": second_flare,
         "attainment_low": low,
-        "attendance_low": absent,
+        "attendance_low": absent and not alerts,
         "pain_flare": flared > 0,
         "pain_not_reported": unknown > 0,
         "held_too_often": too_often,
@@ -70,7 +78,6 @@ def judge(case: Json) -> Json:
         "attended": len(there),
         "excused": excused,
         "alerts": alerts,
-        "flared": flared > 0,
         "stalled": stalled,
         "best": best,
         "discontinue": ends,
@@ -81,7 +88,8 @@ def judge(case: Json) -> Json:
 def _of_target(top: float | None, target: Json) -> str:
     if top is None:
         return "not_performed"
-    return "target_attained" if amounts.share(top, target["amount"]) >= numbers.ATTAINED else "target_missed"
+    missed = amounts.below(amounts.share(top, target["amount"]), numbers.ATTAINED)
+    return "target_missed" if missed else "target_attained"
 
 
 def is_news(each: Json, case: Json) -> bool:
@@ -92,26 +100,25 @@ def is_news(each: Json, case: Json) -> bool:
     return judged is None or each["held_on"] > judged or not sessions.in_time(each, judged)
 
 
-def assess(case: Json, view: list[Json], alerts: list[str]) -> Json:
-    """Readiness at the end of the plan's week. What failed outranks what is not known."""
+def assess(case: Json, through: str, view: list[Json], alerts: list[str]) -> Json:
+    """Readiness at the end of a day. What failed outranks what is not known."""
     plan = case["plan"]
-    through = plan["week"]["ends_on"]
     since = (date.fromisoformat(through) - timedelta(days=numbers.RETEST_DAYS)).isoformat()
     valid = sessions.attended([each for each in view if since < each["held_on"] <= through])
     did = sessions.shown(valid)
     met: dict[str, bool | None] = {}
     for demand in plan["job"]["demands"]:
         top = amounts.best(did, demand)
-        # One part in 10^9 keeps 20 lb equal to its own value in kg.
-        met[amounts.key(demand)] = None if top is None else top >= demand["amount"]["amount"] * (1 - 1e-9)
-    critical = [met[amounts.key(demand)] for demand in plan["job"]["demands"] if demand["critical"]]
-    other = [d for d in plan["job"]["demands"] if not d["critical"] and not met[amounts.key(d)]]
+        met[amounts.key(demand)] = None if top is None else top >= _required(demand) * (1 - 1e-9)
+    decide = amounts.deciding(plan["job"]["demands"])
+    critical = [met[amounts.key(demand)] for demand in decide]
+    other = [d for d in plan["job"]["demands"] if d not in decide and not met[amounts.key(d)]]
     restrictions = ["work_hours" if d["kind"] == "shift" else d["kind"] for d in other if d["kind"] not in MENTAL]
     confidence = _confidence(valid)
     shift = min(plan["job"]["shift_hours"], numbers.FULL_SHIFT)
-    days = sum(each["hours"] >= shift for each in valid)
+    days = sum(not amounts.below(each["hours"], shift) for each in valid)
     known = [pain for pain in sessions.pains(valid) if pain is not None]
-    unresolved = bool(known) and known[-1] >= plan["baseline_pain"] + numbers.FLARE
+    unresolved = bool(known) and known[-1] >= sessions.flare_at(plan["baseline_pain"])
     vetoes = [*alerts, *(["unresolved_flare"] if unresolved else [])]
     failed = (
         bool(vetoes)
@@ -121,7 +128,7 @@ def assess(case: Json, view: list[Json], alerts: list[str]) -> Json:
     )
     if failed:
         readiness = "not_yet"
-    elif not valid or confidence is None or None in critical:
+    elif not valid or confidence is None or None in critical or not any(map(_asked, valid)):
         readiness = "insufficient_data"
     else:
         readiness = "meets_with_restrictions" if restrictions else "meets"
@@ -135,6 +142,18 @@ def assess(case: Json, view: list[Json], alerts: list[str]) -> Json:
         "assessed_through": through,
         "expires_on": (date.fromisoformat(through) + timedelta(days=numbers.RETEST_DAYS)).isoformat(),
     }
+
+
+def _required(demand: Json) -> float:
+    """No more hours of a demand than the longest day of the program has."""
+    amount, unit = demand["amount"]["amount"], demand["amount"]["unit"]
+    longest = {"h": numbers.FULL_SHIFT, "min": numbers.FULL_SHIFT * 60}
+    return min(amount, longest.get(unit, amount))
+
+
+def _asked(session: Json) -> bool:
+    """Whether pain was written down at all."""
+    return any(session.get(name) is not None for name in ("pain_before", "pain_after", "pain_next_day"))
 
 
 def _confidence(valid: list[Json]) -> float | None:
