@@ -394,6 +394,13 @@ def test_the_state_stays_small_and_is_read_back_as_it_was_written() -> None:
     assert len(text) < 20_000
 
 
+def test_a_state_that_a_later_release_wrote_is_read_without_what_is_new_in_it() -> None:
+    world = improver()
+    adapter = world.readers["progress"].handlers.adapter
+    text = adapter.dump_json(world.state).decode().replace('{"', '{"of_a_later_release":1,"')
+    assert adapter.validate_json(text, extra="ignore") == world.state
+
+
 def test_an_alert_that_is_reported_after_the_last_assessment_makes_a_ready_need_a_reason() -> None:
     world = improver()
     alarm = session(world.plan().weeks[0], 7, safety_stop=True)
