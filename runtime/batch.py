@@ -121,7 +121,7 @@ def _take(
     if reason is None and case.unreadable is not None:
         reason = "state_unreadable"
         writes.defects[case.ref] = reason
-    if reason is None and isinstance(item, Unread):
+    if reason is None and isinstance(item, Unread) and not case.erased:
         reason = item.reason
     folded: Folded[S] | None = None
     if reason is None or isinstance(item, Broken):
@@ -154,8 +154,8 @@ def _take(
 def _fold(case: Case[S], item: Opened | Broken | Unread, handlers: Handlers[S, P]) -> Folded[S]:
     if isinstance(item, Opened):
         return fold(case, Received(item.event, item.record.position), handlers)
-    if isinstance(item, Unread):
-        raise Defect(item.reason)
+    if isinstance(item, Unread):  # of an erased case, which nothing brings back: it is noted, and not kept
+        return Folded(replace(case, version=case.version + 1), "ignored", "")
     time = min(item.envelope.time, item.record.recorded)
     rejected = rejection_of(item.envelope, item.record.position, item.refusal, handlers, time)
     return Folded(replace(case, version=case.version + 1), "rejected", "", (rejected,))

@@ -178,6 +178,14 @@ async def _give_up(
     if case is None or case.parked or case.unreadable is not None:
         return 0  # what it waits for may be parked itself
     folded = give_up(case, keys, handlers)
+    given_up = [waiting.event for waiting in case.waiting if (waiting.event.source, waiting.event.id) in keys]
+    await connection.execute(
+        SQL["mark_given_up"],
+        ref,
+        [event.source for event in given_up],
+        [event.id for event in given_up],
+        ["rejected" if handlers.judges(event.type) else "discarded" for event in given_up],
+    )
     version = folded.case.version
     expiry = LogRow(
         key=(ref, service_source(handlers.service), f"{ref}.wait-expired.{version}"),
@@ -195,4 +203,4 @@ async def _give_up(
     )
     writes: Writes[S] = Writes({ref: folded.case}, log=[expiry], emitted=list(folded.emitted))
     await write(connection, writes, {ref: case.version}, handlers, writers)
-    return len(keys)
+    return len(given_up)

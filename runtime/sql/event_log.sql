@@ -23,3 +23,9 @@ UPDATE event_log SET result = 'discarded' WHERE case_ref = $1 AND source = $2 AN
 -- name: erase_log
 -- Erasure keeps that an event was taken (so that a replay is absorbed), not what it said.
 UPDATE event_log SET body = NULL WHERE case_ref = any($1::uuid[])
+
+-- name: mark_given_up
+-- Events whose premise did not come in time: `rejected` where we are their judge and said so, else `discarded`.
+UPDATE event_log l SET result = n.result
+FROM unnest($2::text[], $3::text[], $4::text[]) AS n (source, id, result)
+WHERE l.case_ref = $1 AND l.source = n.source AND l.id = n.id
