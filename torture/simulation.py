@@ -60,16 +60,14 @@ async def _live(world: World) -> None:
     world.restart()
     await world.over.wait()
     world.finish()
-    await _until(lambda: not world.operating, "the operator does not come to an end")
-    await world.release()
-    await _until(world.drained, "offsets and outbox do not drain")
+    await _until_drained(world)
     parked = world.store.tables["parked"]
     while refs := sorted({row["case_ref"] for row in parked.values() if row["resolution"] is None}):
         for ref in refs:
             if not await world.retry(ref):
                 await world.discard(ref)
     await world.expire()
-    await _until(world.drained, "the outbox does not drain")
+    await _until_drained(world)
 
 
 def _evidence(world: World) -> Evidence:
@@ -80,12 +78,14 @@ def _evidence(world: World) -> Evidence:
     return Evidence(world.sent, store.tables, world.broker.logs, [*world.violations, *fences, *at_work])
 
 
-async def _until(check: Callable[[], bool], otherwise: str) -> None:
+async def _until_drained(world: World) -> None:
     for _ in range(LOOKS):
-        if check():
+        if world.drained():
             return
+        if any(row["held"] is not None for row in world.store.tables["outbox"].values()):
+            await world.release()
         await asyncio.sleep(LOOK_S)
-    raise Stuck(otherwise)
+    raise Stuck("offsets and outbox do not drain")
 
 
 def _end(world: World) -> None:

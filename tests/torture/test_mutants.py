@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -38,6 +39,7 @@ from torture.simulated.broker import Batch
 from torture.simulation import run
 from workhardening_contracts.envelope import Envelope, write_kafka
 
+ROOT = Path(__file__).parents[2]
 SEEDS = range(60)
 
 
@@ -100,6 +102,10 @@ def test_mutant_retry_in_the_wrong_order_is_caught() -> None:
 
 def test_mutant_delete_before_publish_is_caught() -> None:
     caught_by_simulation("delete_before_publish")
+
+
+def test_mutant_successors_of_a_held_row_is_caught() -> None:
+    caught_by_simulation("successors_of_a_held_row")
 
 
 # What follows needs the real database or broker: each fault is in SQL or in FastStream, and a schedule provokes it.
@@ -387,5 +393,8 @@ async def test_mutant_parser_raises_on_a_null_header_is_caught(
     await caught("parser_raises_on_a_null_header", a_header_is_null, new_schema)
 
 
-def test_each_mutant_has_its_test() -> None:
+def test_each_mutant_has_its_test_and_its_line_in_the_table() -> None:
+    table = (ROOT / "docs/reliability/mutants.md").read_text()
+    for mutant in MUTANTS.values():
+        assert f"| `{mutant.name}` | {mutant.breaks} | {mutant.rung} | {mutant.caught_by} |" in table
     assert {f"test_mutant_{name}_is_caught" for name in MUTANTS} <= set(globals())

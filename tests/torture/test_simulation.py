@@ -23,6 +23,7 @@ TROUBLE = (
     "batch appended by the broker",
     "batch unanswered by the broker",
     "batch dropped by the broker",
+    "batch refused by the broker",
     "parked",
     "retried",
     "discarded",

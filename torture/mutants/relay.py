@@ -12,6 +12,7 @@ import asyncpg
 from runtime import batch, consume, relay
 from runtime.cases import SQL
 from torture.mutants.registry import mutant
+from torture.simulated.store import MODELS, Row, Session
 
 
 @mutant("rows are deleted before they are published", rung=1, caught_by="I4")
@@ -27,6 +28,18 @@ def delete_before_publish() -> Generator[None]:
         return len(rows)
 
     with patch.object(relay.Relay, "_cycle", cycle):
+        yield
+
+
+@mutant("a row that the broker refused holds itself only, not its case", rung=1, caught_by="I4")
+def successors_of_a_held_row() -> Generator[None]:
+    """What its case said later is published first; the held row follows when a person lets it go."""
+    text = "SELECT id, topic, case_ref, headers, value FROM outbox WHERE held IS NULL ORDER BY id LIMIT $1"
+
+    async def not_held(s: Session, limit: int) -> list[Row]:
+        return [row for _, row in sorted(s.rows("outbox")) if row["held"] is None][:limit]
+
+    with patch.dict(SQL, {"next_outbox": text}), patch.dict(MODELS, {text: not_held}):  # pyright: ignore[reportArgumentType]
         yield
 
 

@@ -77,7 +77,12 @@ class Producer:
     """An idempotent producer: a batch is appended once or not at all, and the answer may be lost either way."""
 
     def __init__(
-        self, broker: Broker, gate: Callable[[str], Any], spawn: Spawn, fate: Callable[[], str], now: Callable[[], int]
+        self,
+        broker: Broker,
+        gate: Callable[[str], Any],
+        spawn: Spawn,
+        fate: Callable[[Batch], str],
+        now: Callable[[], int],
     ) -> None:
         self._broker = broker
         self._gate = gate
@@ -112,7 +117,7 @@ class Producer:
             await asyncio.wait([previous])
         # On the network now: it goes on though the process that sent it may die.
         await self._gate("broker appends")
-        fate = self._fate()
+        fate = self._fate(batch)
         if fate in ("appended", "unanswered"):
             for key, value, headers in batch.records:
                 self._broker.append(*place, key, headers, value, self._now())

@@ -28,7 +28,7 @@ from runtime.retry import discard_first, expire_waiting, retry_case
 from runtime.settings import Settings
 from runtime.telemetry import Telemetry
 from torture.simulated import toy
-from torture.simulated.broker import Broker, Entry, Place, Producer
+from torture.simulated.broker import Batch, Broker, Entry, Place, Producer
 from torture.simulated.check import finished
 from torture.simulated.loop import SeededLoop, Stuck
 from torture.simulated.plan import PARTITIONS, Sent, plan_of
@@ -70,6 +70,7 @@ class World:
         self.broker = Broker(dict.fromkeys((*TOPICS, toy.OUT), PARTITIONS))
         self.broker.on_commit = self._on_commit
         self.mended = False
+        self.refusing: set[bytes] = set()
         self.calm = False
         self.steps = 0
         self.restarts = 0
@@ -142,6 +143,7 @@ class World:
             self._terminate: 4,
             self._retry: 3,
             self._discard: 1,
+            self._refuse: 1,
             self._release: 2,
             self._expire: 1,
             self._mend: 1,
@@ -224,7 +226,14 @@ class World:
         if ref := self._parked_case():
             self.spawn("operator", self.discard(ref))
 
+    def _refuse(self) -> None:
+        """From now on the broker refuses what is said of one case, until the operator has mended that."""
+        keys = sorted({sent.key for sent in self.sent.values()})
+        if keys:
+            self.refusing = {self.rng.choice(keys)}
+
     def _release(self) -> None:
+        self.refusing = set()
         self.spawn("operator", self.release())
 
     def _expire(self) -> None:
@@ -245,6 +254,7 @@ class World:
         while self.to_send:
             self._produce()
         self.mended = True
+        self.refusing = set()
         self._resume()
         self.rebalance()
         self.restart()
@@ -352,10 +362,13 @@ class World:
     def _sessions(self, owner: str) -> list[Session]:
         return [session for session in self.store.sessions if session.owner == owner and not session.is_closed()]
 
-    def _fate(self) -> str:
+    def _fate(self, batch: Batch) -> str:
         if self.calm:
             return "appended"
-        fate = self.rng.choices(("appended", "unanswered", "dropped", "refused"), (84, 8, 5, 3))[0]
+        if any(key in self.refusing for key, _, _ in batch.records):
+            fate = "refused"
+        else:
+            fate = self.rng.choices(("appended", "unanswered", "dropped"), (85, 9, 6))[0]
         self.store.seen[f"batch {fate} by the broker"] += 1
         return fate
 
