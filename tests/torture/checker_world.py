@@ -148,9 +148,6 @@ class World:
 
     def _store(self, service: str, writes: Writes[Any], began: datetime) -> None:
         tables = self.tables[service]
-        for row in tables.log:
-            if UUID(str(row["case_ref"])) in writes.erased:
-                row["body"] = None  # type: ignore[index]
         for row in writes.log:
             case, source, id_ = row.key
             self.digests[service][row.key] = row.digest
@@ -175,6 +172,9 @@ class World:
                     "resolution": None, "resolution_reason": None,
                 }
             )  # fmt: skip
+        gone = {str(case) for case in writes.erased}
+        tables.log = [{**row, "body": None} if row["case_ref"] in gone else row for row in tables.log]
+        tables.parked = [row for row in tables.parked if row["case_ref"] not in gone]
         for record, reason in writes.dead:
             self.bury(service, record, reason)
         for effect in writes.effects:

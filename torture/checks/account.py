@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from torture.checks.readers import Due, due, is_own
+from torture.checks.readers import Due, due, is_own, logged
 from torture.checks.violation import Violation
 from torture.evidence import Evidence, Row
 from torture.reference.replay import REJECTED
@@ -30,7 +30,7 @@ def tally(evidence: Evidence) -> Tally:
         if (each.service, _name(each)) in counted:
             continue
         counted.add((each.service, _name(each)))
-        row = evidence.services[each.service].by_key.get(each.event) if each.event else None
+        row = logged(evidence, each)
         here = _place_of(each) in dead[each.service]
         found[each.service]["accepted"] += 1
         found[each.service][str(row["result"]) if row else "dead-lettered" if here else "lost"] += 1
@@ -52,11 +52,11 @@ def _consumers(evidence: Evidence) -> Iterator[Violation]:
     dead = {name: {_place(row) for row in tables.dead} for name, tables in evidence.services.items()}
     counted: set[tuple[str, Any]] = set()
     for each in due(evidence):
-        tables, record = evidence.services[each.service], each.record
+        record = each.record
         if (each.service, _name(each)) in counted:
             continue
         counted.add((each.service, _name(each)))
-        row = tables.by_key.get(each.event) if each.event else None
+        row = logged(evidence, each)
         here = _place_of(each) in dead[each.service]
         case = each.event[0] if each.event else None
         about = ("#".join(each.event[1:]),) if each.event else ()

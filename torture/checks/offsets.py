@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from torture.checks.readers import due
+from torture.checks.readers import due, logged
 from torture.checks.violation import Violation
 from torture.evidence import Evidence, moment
 
@@ -23,7 +23,7 @@ def check(evidence: Evidence) -> list[Violation]:
     }
     for each in due(evidence):
         record = each.record
-        row = evidence.services[each.service].by_key.get(each.event) if each.event else None
+        row = logged(evidence, each)
         at = dead.get((each.service, record.topic, record.partition, record.offset))
         at = at if row is None else moment(row["received_at"])
         finished[each.service, record.topic, record.partition].append((record.offset, at))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from torture.evidence import OWN_TOPIC, Evidence, Key, Record
+from torture.evidence import OWN_TOPIC, Evidence, Key, Record, Row
 from torture.reference import intake, notify, planning, progress
 from torture.reference.replay import Model, read
 from workhardening_contracts.registry import (
@@ -41,6 +41,13 @@ class Due:
     event: Key | None
     """None where only the record's place names it."""
     fate: Literal["logged", "dead"]
+
+
+def logged(evidence: Evidence, each: Due) -> Row | None:
+    """The log row of a record: by its event's name, or by its place where it was parked before it could be read."""
+    by_key = evidence.services[each.service].by_key
+    found = by_key.get(each.event) if each.event else None
+    return found or (by_key.get(_unread(each.record)) if each.event else None)
 
 
 def handles(service: str, type_: str) -> bool:
