@@ -56,7 +56,7 @@ def case(ref: UUID, *, trace: bool = False, json: Json = False) -> None:
 def parked_list(*, limit: int = 50, json: Json = False) -> None:
     """Parked cases by service: how many records queue, since when, and why the first one failed."""
 
-    found = asyncio.run(_from_all("list_parked", limit))
+    found = sorted(asyncio.run(_from_all("list_parked", limit)), key=lambda row: row["since"])[:limit]
     if json:
         answer(as_json(found))
         return
@@ -158,7 +158,8 @@ def _named(service: str | None) -> tuple[str, ...]:
 def dead_letters_list(*, limit: int = 50, json: Json = False) -> None:
     """Records that could not be read and name no case, newest first."""
 
-    found = asyncio.run(_from_all("list_dead_letters", limit))
+    rows = asyncio.run(_from_all("list_dead_letters", limit))
+    found = sorted(rows, key=lambda row: row["received_at"], reverse=True)[:limit]
     if json:
         answer(as_json(found))
         return
