@@ -13,6 +13,7 @@ app = App(
     name="whp",
     help="The Work Hardening Program: run it, publish to it, look into it.",
     version=metadata.version("work-hardening-program"),
+    suppress_keyboard_interrupt=False,  # `main` says that it stopped
 )
 parked = App(name="parked", help="Cases that failed for good and wait for a person.")
 dead_letters = App(name="dead-letters", help="Records that name no readable case.")
