@@ -6,10 +6,12 @@ import asyncio
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -50,10 +52,22 @@ class Place:
             check=False,
         )
 
-    def begin(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Start a command that will be watched while it runs; it talks into files, which never fill up as pipes do."""
-        with (self.folder / "out.txt").open("w") as out, (self.folder / "err.txt").open("w") as err:
-            return subprocess.Popen([WHP, *arguments], stdout=out, stderr=err, text=True, env=self.environment())
+    @contextmanager
+    def begin(self, *arguments: str | Path) -> Generator[subprocess.Popen[str]]:
+        """Start a command that will be watched while it runs; it talks into files, which never fill up as pipes do.
+
+        One that still runs at the end is ended as by Ctrl-C.
+        """
+        with (
+            (self.folder / "out.txt").open("w") as out,
+            (self.folder / "err.txt").open("w") as err,
+            subprocess.Popen([WHP, *arguments], stdout=out, stderr=err, text=True, env=self.environment()) as process,
+        ):
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGINT)
 
     def said(self) -> str:
         """All that the command begun last has said."""
@@ -78,10 +92,10 @@ class Place:
         return asyncio.run(_query(in_schema(self.stack().database, schema), sql, arguments))
 
     def count(self, schema: str, what: str) -> int:
-        """How many rows of `what` (a table, with or without WHERE); 0 while there is no such table yet."""
+        """How many rows of `what` (a table, with or without WHERE); 0 while there is no such table or server yet."""
         try:
             return cast(int, self.query(schema, f"SELECT count(*) FROM {what}")[0][0])
-        except (OSError, asyncpg.PostgresError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return 0
 
 

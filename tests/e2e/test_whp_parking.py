@@ -80,13 +80,13 @@ def test_a_parked_case_is_seen_retried_discarded_and_goes_on(place: Place, comma
     mine = {row["service"]: row for row in json.loads(listed.stdout) if row["case_ref"] == ref}
     assert {service: row["records"] for service, row in mine.items()} == {"progress": 2, "notify": 1}
     assert mine["progress"]["reason"].startswith("envelope."), "the first failure, not what queues behind it"
-    assert ref in place.whp("parked", "list").stdout
+    assert ref in command("parked", "list").stdout
 
     shown = place.whp("parked", "show", ref)
     assert [line.split()[0] for line in shown.stdout.splitlines()] == ["progress", "progress", "notify"]
     assert "planning.events.v1" in shown.stdout.splitlines()[0]
     assert parked.session in shown.stdout.splitlines()[1]
-    as_data = json.loads(place.whp("parked", "show", ref, "--json").stdout)
+    as_data = json.loads(command("parked", "show", ref, "--json").stdout)
     assert [row["service"] for row in as_data] == ["progress", "progress", "notify"]
     assert not {"key", "value", "headers"} & as_data[0].keys(), "what was said stays where it is"
 
@@ -96,7 +96,7 @@ def test_a_parked_case_is_seen_retried_discarded_and_goes_on(place: Place, comma
     assert meanwhile.consumers["progress"].parked == 1
 
     # Retried in vain: what could not be read cannot be read now.
-    retried = place.whp("parked", "retry", ref, "--service", "progress")
+    retried = command("parked", "retry", ref, "--service", "progress")
     assert retried.returncode == 1
     assert retried.stdout.startswith("progress: 0 folded, 2 left, the first fails with envelope.")
 

@@ -43,15 +43,15 @@ def test_a_file_of_one_event_is_published_and_its_case_can_be_looked_at(place: P
     assert {standing["service"] for standing in story["services"]} >= {"intake", "progress", "notify"}
 
 
-def test_what_a_story_shows_holds_nothing_clinical(place: Place) -> None:
+def test_what_a_story_shows_holds_nothing_clinical(place: Place, command: Command) -> None:
     case = uuid4()
     events = opening(case, "acme-logistics")
     events[0]["data"]["referral"]["injury"]["story"] = "canary-of-the-story"
-    assert place.whp("publish", "-", given=lines(events)).returncode == 0
+    assert command("publish", "-", given=lines(events)).returncode == 0
     await_that(lambda: place.count("progress", f"event_log WHERE case_ref = '{case}' AND type LIKE '%plan%'"), "a plan")
-    told = place.whp("case", str(case), "--trace")
+    told = command("case", str(case), "--trace")
     assert "plan.issued" in told.stdout
-    assert "canary-of-the-story" not in told.stdout + place.whp("case", str(case), "--json").stdout
+    assert "canary-of-the-story" not in told.stdout + command("case", str(case), "--json").stdout
 
 
 def test_lines_on_standard_input_reach_an_employer_that_has_a_topic_of_its_own(place: Place) -> None:

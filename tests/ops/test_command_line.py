@@ -124,6 +124,15 @@ def test_down_where_nothing_runs_is_no_error(command: Command) -> None:
     assert "nothing runs" in ran.stderr
 
 
+def test_ctrl_c_is_said_and_exits_with_130(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ops.running.target", interrupted)
+    ran = command("topics", "apply")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "stopped\n")
+
+
 # The lifting index
 
 
