@@ -40,7 +40,7 @@ from torture.simulation import run
 from workhardening_contracts.envelope import Envelope, write_kafka
 
 ROOT = Path(__file__).parents[2]
-SEEDS = range(60)
+SEEDS = range(200)
 
 
 def caught_by_simulation(name: str) -> None:

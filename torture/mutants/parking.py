@@ -9,7 +9,8 @@ from unittest.mock import patch
 from runtime import batch
 from runtime.cases import SQL
 from torture.mutants.registry import mutant
-from torture.simulated.store import MODELS, Row, Session, parked_of_case
+from torture.simulated.statements import parked_of_case
+from torture.simulated.store import MODELS, Row, Session
 
 
 @mutant("a failing record becomes a dead letter and its case goes on", rung=1, caught_by="I1")

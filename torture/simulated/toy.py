@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from runtime.db import Connection, Writer
 from runtime.fold import Handlers, Outcome, Refusal, Rejected
-from torture.simulated.store import MODELS, Session
+from torture.simulated.statements import MODELS
+from torture.simulated.store import Session
 from workhardening_contracts.envelope import Event, EventData
 
 CLINIC = "sim.clinic"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,9 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from aiokafka.errors import KafkaConnectionError
 from aiokafka.partitioner import DefaultPartitioner
-from faststream import AckPolicy
 from opentelemetry import trace
 from pydantic import SecretStr
 
@@ -28,13 +26,13 @@ from runtime.retry import discard_first, expire_waiting, retry_case
 from runtime.settings import Settings
 from runtime.telemetry import Telemetry
 from torture.simulated import toy
-from torture.simulated.broker import Batch, Broker, Entry, Place, Producer
+from torture.simulated.broker import Batch, Broker, Place, Producer
 from torture.simulated.check import finished
 from torture.simulated.loop import SeededLoop, Stuck
+from torture.simulated.member import TOPICS, Member
 from torture.simulated.plan import PARTITIONS, Sent, plan_of
 from torture.simulated.store import START, Session, Store
 
-TOPICS = (toy.CLINIC, toy.INTERNAL)
 KEY = "00" * 32
 MEMBERS, RELAYS = ("consumer-1", "consumer-2"), ("relay-1", "relay-2")
 # What one seed may take before it counts as a system that never comes to rest.
@@ -318,7 +316,7 @@ class World:
             self.violations.append(f"error: {type(error).__name__}: {error}")
 
     async def _consume(self, process: Process) -> None:
-        member = Member(self, process)
+        member = Member(self, process.name)
         consumer = Consumer(
             self.handlers, TOPICS, toy.WRITERS, self.pool(process.name), _SETTINGS, _TELEMETRY, lambda: None
         )
@@ -395,73 +393,11 @@ class World:
         return finished(self.store.tables, self.sent[at], at)
 
     def drained(self) -> bool:
-        """Whether every record was committed, every promise published, and no operator is at work."""
+        """Whether every record was committed, every promise published, and nobody is at work."""
         ends = {place: len(log) for place, log in self.broker.logs.items() if place[0] in TOPICS}
         read = all(self.broker.committed.get(place, 0) == end for place, end in ends.items())
-        return read and not self.store.tables["outbox"] and not self.operating
-
-
-class Member:
-    """FastStream's shell around one Consumer: what `Consumer.attach` needs of a broker, and polling."""
-
-    def __init__(self, world: World, process: Process) -> None:
-        self._world = world
-        self._process = process
-        self._generation = -1
-        self._positions: dict[Place, int] = {}
-        self._ack_first = False
-        self.get_msg: Any = self.poll
-        """FastStream's way to the next batch, which `attach` wraps."""
-        self.handle: Any = None
-        self.consumer = self
-
-    def subscriber(self, *topics: Any, ack_policy: AckPolicy, **settings: Any) -> Member:
-        self._ack_first = ack_policy is AckPolicy.ACK_FIRST
-        return self
-
-    def __call__(self, handle: Any) -> None:
-        self.handle = handle
-
-    async def poll(self, consumer: Any) -> tuple[Entry, ...]:
-        """The next records of some of the assigned partitions."""
-        world, broker, rng = self._world, self._world.broker, self._world.rng
-        # A member learns late of a rebalance, and reads on with its old assignment until then.
-        if self._generation != broker.generation and (world.calm or self._generation < 0 or rng.random() < 0.5):
-            self._generation = broker.generation
-            mine = sorted(number for number, name in broker.owner.items() if name == self._process.name)
-            self._positions = {(t, n): broker.committed.get((t, n), 0) for t in TOPICS for n in mine}
-        room = rng.randrange(1, 9)
-        batch: list[Entry] = []
-        for place in rng.sample(sorted(self._positions), len(self._positions)):
-            start = self._positions[place]
-            taken = broker.logs[place][start : start + room]
-            self._positions[place] = start + len(taken)
-            room -= len(taken)
-            batch += taken
-            world.store.seen["record read again"] += sum(
-                world.finished((entry.topic, entry.partition, entry.offset)) for entry in taken
-            )
-            world.store.seen["record read by a zombie"] += len(taken) * (self._generation != broker.generation)
-        if batch and self._ack_first and self._generation == broker.generation:
-            broker.commit(self._generation, dict(self._positions))
-        return tuple(batch)
-
-    async def commit(self, offsets: dict[Place, int]) -> None:
-        """aiokafka's commit. Its answer, or the request itself, may be lost."""
-        world = self._world
-        await world.gate("commit offsets")
-        lost = not world.calm and world.rng.random() < 0.1
-        world.store.seen["offsets of a zombie refused"] += self._generation != world.broker.generation
-        if lost and world.rng.random() < 0.5:
-            raise KafkaConnectionError
-        world.broker.commit(self._generation, {(place[0], place[1]): offset for place, offset in offsets.items()})
-        if lost:
-            raise KafkaConnectionError
-
-    def assignment(self) -> Iterable[Any]:
-        return ()
-
-    def pause(self, *places: Any) -> None: ...
+        working = self.operating or any(session.in_transaction for session in self.store.sessions)
+        return read and not self.store.tables["outbox"] and not working
 
 
 class _Pool:
