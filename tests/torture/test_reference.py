@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -18,6 +19,7 @@ from services.planning import handlers as planning
 from services.planning.policy import Policy as PlanningPolicy
 from services.progress import handlers as progress
 from services.progress.policy import Policy as ProgressPolicy
+from simulator.ledger import Sending
 from tests.simulator.program import services
 from tests.torture.checker_world import World, cohort, lived
 from torture.checker import check
@@ -25,6 +27,9 @@ from torture.reference import amounts, sessions
 from torture.reference import intake as model_intake
 from torture.reference.planning import MODEL as PLANNING
 from torture.reference.replay import Event, Replay
+from workhardening_contracts.clinic import DayClosed
+from workhardening_contracts.envelope import clinic_source, event_of
+from workhardening_contracts.registry import INTAKE_TOPIC
 
 CASE = "01944000-0000-7000-8000-000000000001"
 
@@ -143,3 +148,32 @@ def test_unknown_is_not_no(clearance: str, verdict: str) -> None:
         "tolerance_days_per_week": 3,
     }
     assert model_intake.decide(referral, day)["verdict"] == verdict
+
+
+def test_what_waits_too_long_is_given_up() -> None:
+    case = Replay()
+    held = event("progress.week.held", 9, final=False, week=1, through="2025-01-19")
+    PLANNING.take(case, held)
+    PLANNING.give_up(case, [held])
+    assert (case.waiting, case.said) == ([], [])  # planning judges no verdict, so it says nothing
+
+
+def test_a_case_that_is_parked_is_accounted_for() -> None:
+    world = lived(World(3), 3, 3, 0.0)
+    case = next(row for row in world.evidence().services["progress"].cases if row["state"])
+    sender = clinic_source(case["state"]["clinic"])
+    world.write(INTAKE_TOPIC, case["case_ref"].encode(), [("ce_source", b"/services/intake")], b"{}")
+    world.settle()
+    for day in (1, 2):
+        said = event_of(
+            DayClosed(through=date(2025, 9, day)),
+            id=f"late.{day}",
+            source=sender,
+            subject=UUID(case["case_ref"]),
+            time=datetime(2025, 9, day, 20, tzinfo=UTC),
+        )
+        world.send(Sending(said), case["state"]["clinic"])
+        world.settle()
+    evidence = world.evidence()
+    assert [row["reason"] for row in evidence.services["progress"].parked][1:] == ["behind_parked"] * 2
+    assert check(evidence) == []

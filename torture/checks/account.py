@@ -87,8 +87,11 @@ def _parked(evidence: Evidence, service: str, row: Row) -> Iterator[Violation]:
     reference = f"{row['source']}#{row['id']}"
     if row["result"] == "parked" and resolution is not None:
         yield Violation("I1", case, f"{service} says that it parked an event that no queue holds", (reference,))
-    if row["result"] == "discarded" and resolution not in ("discarded", "retried"):
-        yield Violation("I1", case, f"{service} says that it gave up an event that no person discarded", (reference,))
+    expired = any(each["topic"] == "runtime" for each in evidence.services[service].log_of[case])
+    if row["result"] == "discarded" and resolution not in ("discarded", "retried") and not (parked is None and expired):
+        yield Violation(
+            "I1", case, f"{service} says that it gave up an event, and neither a person nor time did", (reference,)
+        )
 
 
 def _answered(evidence: Evidence) -> set[tuple[str, str]]:

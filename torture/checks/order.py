@@ -16,7 +16,7 @@ def check(evidence: Evidence) -> list[Violation]:
 
 def _versions(evidence: Evidence) -> Iterator[Violation]:
     for service, tables in evidence.services.items():
-        discarded = Counter(row["case_ref"] for row in tables.log if row["result"] == "discarded")
+        discarded = Counter(row["case_ref"] for row in tables.parked if row["resolution"] == "discarded")
         for case in tables.log_of.keys() - {row["case_ref"] for row in tables.cases}:
             yield Violation("I2", case, f"{service} logged events of a case that it does not hold")
         for row in tables.cases:
@@ -33,7 +33,7 @@ def _versions(evidence: Evidence) -> Iterator[Violation]:
                     yield Violation("I2", case, f"{service} is behind version {version} of its log", tuple(names))
             # Giving up a parked record makes a version too, and no log row.
             nobodys = [version for version in range(1, last + 1) if version not in owners]
-            if len(nobodys) > discarded[case]:
+            if len(nobodys) > discarded[case] and not row["erased"]:
                 yield Violation("I2", case, f"{service} has version {nobodys[-1]} from no event")
 
 

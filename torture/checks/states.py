@@ -49,25 +49,30 @@ def check(evidence: Evidence) -> list[Violation]:
 
 
 def _replayed(evidence: Evidence, model: Model, case: Replay, log: list[Row]) -> Iterator[Violation]:
-    """Take the log's events; what became of each must be what the log says."""
-    received: dict[str, float] = {}
+    """Take the log's events; what became of each in the end must be what the log says."""
+    taken: dict[str, Row] = {}
+    results: dict[str, str] = {}
+    queued = {_place(row) for row in evidence.services[model.service].parked}
     for row in log:
-        if row["result"] in ("parked", "discarded"):
+        if row["result"] == "parked" or (row["result"] == "discarded" and _place(row) in queued):
             continue
         if row["topic"] == "runtime":
             before = moment(row["time"] - timedelta(days=PATIENCE_DAYS))
-            model.give_up(case, [event for event in case.waiting if received[event.reference] < before])
+            late = [event for event in case.waiting if moment(taken[event.reference]["received_at"]) < before]
+            model.give_up(case, late)
+            results |= {event.reference: "rejected" if model.judges(event.type) else "discarded" for event in late}
             continue
         record = evidence.first.get((row["topic"], (row["case_ref"], row["source"], row["id"])))
         event = _event(row, record)
-        received[event.reference] = moment(row["received_at"])
+        taken[event.reference] = row
         if record is not None and too_far_ahead(record):
-            result = model.refuse(case, event, "time_out_of_range")
+            results[event.reference] = model.refuse(case, event, "time_out_of_range")
         else:
-            result = model.take(case, event)
-        if result != row["result"]:
-            text = f"{model.service} says that an event was {row['result']}, the model that it was {result}"
-            yield Violation("I12", row["case_ref"], text, (event.reference,), (_place(row),))
+            results[event.reference] = model.take(case, event)
+    for reference, row in taken.items():
+        if results[reference] != row["result"]:
+            text = f"{model.service} says that an event was {row['result']}, the model that it was {results[reference]}"
+            yield Violation("I12", row["case_ref"], text, (reference,), (_place(row),))
 
 
 def _event(row: Row, record: Record | None) -> Event:
