@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.local import stack
+from deploy.local.layout import layout_of
 from deploy.local.topics import provision_topics
 from ops.app import answer, app, console, say, topics
 from ops.report import as_document, show, write_report
@@ -23,7 +24,7 @@ def up(*, services: bool = True) -> None:
     answer(f"employer door   {started.employer_door}")
     answer(f"kafka           {started.kafka}")
     answer(f"traces          {started.zipkin or 'not available'}")
-    answer("addresses, process ids and demo keys are in .local/stack.json")
+    answer(f"addresses, process ids and demo keys are in {layout_of(ROOT).stack_file}")
 
 
 @app.command

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from runtime.db import is_transient
+from runtime.db import is_transient, origin
 from runtime.keys import bearer
 from runtime.running import Running
+
+log = structlog.get_logger("http")
 
 PROBLEM = "application/problem+json"
 
@@ -107,7 +110,12 @@ def make_app(service: str) -> FastAPI:
         path = "".join(f"/{part}" for part in first["loc"] if str(part).isidentifier() or isinstance(part, int))
         return problem_response(Problem(422, f"request.{first['type']}", str(first["msg"])[:200], field=path))
 
+    async def on_defect(request: Request, error: Exception) -> JSONResponse:
+        log.error("request failed", path=request.url.path[:100], error=type(error).__name__, where=origin(error))
+        return problem_response(Problem(500, "internal", "a defect of ours; send the request again later"))
+
     app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(Exception, on_defect)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
 

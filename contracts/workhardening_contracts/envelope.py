@@ -239,6 +239,8 @@ def read_structured(body: bytes) -> Envelope:
     fields = cast("dict[str, Any]", document)
     if "data" not in fields:
         raise Unreadable("envelope.no_data", "/data", "the event has no data")
+    if "data_base64" in fields:
+        raise Unreadable("envelope.data_twice", "/data_base64", "send data or data_base64, not both; ours is data")
     attributes: dict[str, str] = {}
     for name, text in fields.items():
         # A null is an absent attribute and extensions may be of any type (CloudEvents JSON format 1.0, 2.2 and 2.3).

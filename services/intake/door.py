@@ -15,7 +15,7 @@ from runtime.relay import transient
 from services.intake.admission import Admitted, Desk, admit
 from services.intake.receipts import PostgresReceipts
 from services.intake.screening import MAX_BODY, Refused, close_all, violated
-from workhardening_contracts.envelope import Envelope, Violation, clinic_source, read_http
+from workhardening_contracts.envelope import PATTERNS, Envelope, Violation, clinic_source, read_http
 
 RETRY_AFTER_S = "5"
 
@@ -66,6 +66,8 @@ async def post_event(request: Request, clinic: Caller, desk: AtDesk) -> dict[str
 async def get_event(event_id: str, clinic: Caller, desk: AtDesk) -> dict[str, Any]:
     """What became of one of the clinic's own events: pending, accepted, or rejected with the reason."""
     source = clinic_source(clinic)
+    if not PATTERNS["id"].fullmatch(event_id):  # no event can bear it, and PostgreSQL takes no NUL
+        raise Problem(404, "event_unknown", "no event with this id was taken in from this clinic")
     try:
         receipt = await desk.receipts.find(source, event_id)
     except Exception as error:

@@ -192,7 +192,7 @@ def test_an_id_that_was_used_for_another_event_is_refused(front: httpx.Client) -
 
 
 @pytest.mark.parametrize(
-    "path", ["nothing-of-this-id", "%ff", "..%2f..%2fetc", "x" * 3000, "%F0%9F%92%A9", "%E2%80%AE"]
+    "path", ["nothing-of-this-id", "%00", "%ff", "..%2f..%2fetc", "x" * 3000, "%F0%9F%92%A9", "%E2%80%AE"]
 )
 def test_an_event_that_nobody_sent_is_not_known(front: httpx.Client, path: str) -> None:
     assert_problem(front.get(f"/v1/events/{path}"))
