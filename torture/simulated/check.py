@@ -36,6 +36,7 @@ def violations_of(run: Evidence) -> list[str]:
     found += _order(run)
     found += _sequences(run, erased, published)
     found += versions_wrong(run.tables)
+    found += _states(run, erased, published)
     found += _at_rest(run)
     found += _erased(run, erased)
     return found
@@ -159,6 +160,20 @@ def versions_wrong(tables: Mapping[str, Mapping[Any, Mapping[str, Any]]]) -> Ite
         missing = 0 if row["erased"] else row["version"] - len(mine) - discards[case]
         if len(set(mine)) != len(mine) or missing:
             yield f"I2: {case} is at version {row['version']}, its log holds {sorted(mine)}, {discards[case]} discarded"
+
+
+def _states(run: Evidence, erased: set[UUID], published: list[Published]) -> Iterator[str]:
+    """I12: a case's total, and the last total that was published of it, is the sum of its effects."""
+    sums: Counter[UUID] = Counter()
+    for row in run.tables["noted"].values():
+        sums[row["case_ref"]] += row["amount"]
+    said = {case: json.loads(body)["total"] for case, attributes, body in published if "sequence" in attributes}
+    for case, row in run.tables["cases"].items():
+        if case in erased:
+            continue
+        total = json.loads(row["state"])["total"] if row["state"] else 0
+        if total != sums[case] or said.get(case, total) != total:
+            yield f"I12: {case} stands at {total}, its effects at {sums[case]}, and said {said.get(case)}"
 
 
 def _at_rest(run: Evidence) -> Iterator[str]:

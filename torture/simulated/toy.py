@@ -185,7 +185,7 @@ async def _note(s: Session, refs: list[UUID], references: list[str], amounts: li
         if amount == UNWRITABLE:
             raise asyncpg.CheckViolationError("noted_amount_check")
         id = s.store.draw("noted")
-        s.put("noted", id, {"id": id, "case_ref": ref, "reference": reference})
+        s.put("noted", id, {"id": id, "case_ref": ref, "reference": reference, "amount": amount})
 
 
 async def _forget(s: Session, refs: list[UUID]) -> None:
