@@ -201,8 +201,8 @@ def _verdict(case: InProgram, through: date, judged: verdict.Judgement, final: b
 def _after(case: InProgram, through: date, judged: verdict.Judgement, policy: Policy) -> InProgram:
     """The case with this week counted."""
     week = case.plan.week
-    # The next assessment, a week from now, looks back `retest_days`.
-    keep_from = through + WEEK - timedelta(days=policy.retest_days) + DAY
+    # The next assessment looks back `retest_days`, and an alert can bring it on the very next day.
+    keep_from = through + DAY - timedelta(days=policy.retest_days) + DAY
     points = (Point(week=week.number, demand=key, amount=amount) for key, amount in judged.best.items())
     return case.model_copy(
         update={
