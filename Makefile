@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test demo up down clean
+.PHONY: help setup lock format check test demo up down clean simulate
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,3 +49,6 @@ down: $(READY) ## stop what `make up` started
 
 clean: down ## stop the stack and delete its data
 	rm -rf .local
+
+simulate: $(READY) ## try 20,000 seeded schedules of consumers, relays and retries (about 5 minutes)
+	@$(BIN)/python -m torture.simulation --seeds 20000
