@@ -53,7 +53,7 @@ def table(outcomes: Iterable[str | None]) -> tuple[Row, ...]:
         _row("  discontinued", counted["discontinued"], accepted, None),
         _row("ready: usual job", counted["ready"], completed, 48.2),
         _row("ready with restrictions: modified work", counted["ready_with_restrictions"], completed, 30.5),
-        _row("not ready", counted["not_ready"], completed, 21.3),
+        _row("not ready", counted["not_ready"], completed, None),
     )
 
 
