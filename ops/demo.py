@@ -31,7 +31,6 @@ from workhardening_contracts.registry import CLINIC_OWN_TOPIC
 KAFKA_CLINIC = "kafka-valley"
 CALENDAR_CLINIC = "harbour"
 DRAIN_S = 120.0
-SERVICES_WAIT_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ async def run_cohort(stack: local.Stack, cases: int, seed: int, console: Console
     began = time.monotonic()
     target = target_of(stack)
     employers = await _employers(target)
-    for clinic in (KAFKA_CLINIC,):
-        await _own_topic(target, clinic)
+    await _own_topic(target, KAFKA_CLINIC)
     config = CohortConfig(
         cases=cases,
         seed=seed,

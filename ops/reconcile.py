@@ -16,6 +16,7 @@ from typing import Any, cast
 from ops.kafka import EMPLOYER_TOPIC, OWN_TOPIC, lag, records, topic_names
 from ops.registered import handled_types, service_of
 from ops.target import SERVICES, Target, connected
+from runtime.db import Connection
 from workhardening_contracts.contract import Violation
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
 from workhardening_contracts.readiness import EventRejected
@@ -184,10 +185,7 @@ async def _reconcile_service(target: Target, service: str, seen: Seen, found: Re
                 " FROM cases, jsonb_array_elements(waiting) AS w"
             )
         }
-        dead = {
-            ("", str(row["topic"]), f"{row['partition']}/{row['offset']}")
-            for row in await connection.fetch('SELECT topic, partition, "offset" FROM dead_letter')
-        }
+        dead = await _dead_letters(connection)
         for row in await connection.fetch(
             "SELECT case_ref, s.key AS topic, s.value::int AS last FROM cases, jsonb_each(sequences) AS s"
         ):
@@ -228,13 +226,15 @@ async def _reconcile_service(target: Target, service: str, seen: Seen, found: Re
     return {(service, f"{source}#{id_}") for _, source, id_ in log}
 
 
+async def _dead_letters(connection: Connection) -> set[Key]:
+    rows = await connection.fetch('SELECT topic, partition, "offset" FROM dead_letter')
+    return {("", str(row["topic"]), f"{row['partition']}/{row['offset']}") for row in rows}
+
+
 async def _reconcile_bridge(target: Target, seen: Seen, found: Reconciliation) -> None:
     figures = found.consumers[BRIDGE]
     async with connected(target.database, "intake") as connection:
-        dead = {
-            ("", str(row["topic"]), f"{row['partition']}/{row['offset']}")
-            for row in await connection.fetch('SELECT topic, partition, "offset" FROM dead_letter')
-        }
+        dead = await _dead_letters(connection)
         admitted = {
             (str(row["source"]), str(row["id"]))
             for row in await connection.fetch("SELECT source, id FROM receipts WHERE status <> 'pending'")

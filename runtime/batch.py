@@ -12,7 +12,18 @@ import structlog
 from runtime.cases import SQL, load_cases, save_cases
 from runtime.db import Connection, Writer, origin
 from runtime.event_log import Key, LogRow, append_log, find_logged
-from runtime.fold import Case, Defect, Emitted, Folded, Handlers, Policy, Position, Received, fold, rejection_of
+from runtime.fold import (
+    Case,
+    Emitted,
+    Folded,
+    Handlers,
+    Policy,
+    Position,
+    Received,
+    failure_code,
+    fold,
+    rejection_of,
+)
 from runtime.outbox import append_outbox
 from runtime.parking import ParkedRow, append_dead_letters, append_parked
 from runtime.records import Broken, Ignored, Item, Lost, Opened, Record, Unread
@@ -128,16 +139,16 @@ def _take(
         try:
             folded = _fold(case, item, handlers)
         except Exception as error:  # a handler's defect, whatever it is, parks its case
-            reason = error.code if isinstance(error, Defect) else f"handler.{type(error).__name__}"
+            reason = failure_code(error)
             writes.defects[case.ref] = reason
             log.error("case parked", case=str(case.ref), reason=reason, where=origin(error))
     if folded is None:
-        reason = reason or "unknown"
+        assert reason is not None  # only a reason to park leaves an event unfolded
         if isinstance(item, Unread):
             writes.defects[case.ref] = reason
         case = replace(case, parked=case.parked + 1, version=case.version + 1)
         writes.parked.append(ParkedRow(key, record, reason))
-        writes.log.append(_log_row(item, key, digest, case.version, "parked", ""))
+        writes.log.append(log_row(item, key, digest, case.version, "parked", ""))
     else:
         case = folded.case
         if folded.erase:
@@ -145,7 +156,7 @@ def _take(
             writes.emitted = [entry for entry in writes.emitted if entry.envelope.subject != case.ref]
         writes.emitted += folded.emitted
         writes.effects += folded.effects
-        row = _log_row(item, key, digest, case.version, folded.result, folded.policy_version)
+        row = log_row(item, key, digest, case.version, folded.result, folded.policy_version)
         # What still comes of an erased case is refused, and not kept either.
         writes.log.append(replace(row, body=None) if case.erased else row)
     writes.cases[case.ref] = case
@@ -165,9 +176,10 @@ def _type(item: Opened | Broken) -> str:
     return item.event.type if isinstance(item, Opened) else item.envelope.type
 
 
-def _log_row(
+def log_row(
     item: Opened | Broken | Unread, key: Key, digest: bytes, version: int, result: str, policy_version: str
 ) -> LogRow:
+    """The log row of an item that made this version of its case."""
     record = item.record
     envelope: Envelope | None = None
     if isinstance(item, Opened):

@@ -192,6 +192,11 @@ class Defect(Exception):
         self.code = code
 
 
+def failure_code(error: Exception) -> str:
+    """What may be said of a handler's failure: a defect's own code, else the kind of error and nothing of its text."""
+    return error.code if isinstance(error, Defect) else f"handler.{type(error).__name__}"
+
+
 def event_id(service: str, cause: Event[Any], nth: int) -> str:
     """The id of the `nth` event (from 0) that `service` emits while it folds `cause`.
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from runtime.batch import Writes, write
+from runtime.batch import Writes, key_of, log_row, write
 from runtime.cases import SQL, Conflict, load_cases, lock_partitions
 from runtime.db import Connection, Pool, Writer
 from runtime.event_log import LogRow
-from runtime.fold import Case, Defect, Folded, Handlers, Policy, Position, Received, fold, give_up
+from runtime.fold import Case, Defect, Folded, Handlers, Policy, Position, Received, failure_code, fold, give_up
 from runtime.parking import headers_from_json
 from runtime.records import Broken, Opened, Record, open_record
 from workhardening_contracts.envelope import service_source
@@ -71,7 +71,7 @@ async def discard_first(pool: Pool, ref: UUID, handlers: Handlers[S, P], reason:
 
 
 async def _locked(connection: Connection, ref: UUID, handlers: Handlers[S, P]) -> Case[S] | None:
-    partition = await connection.fetchval("SELECT partition FROM cases WHERE case_ref = $1", ref)
+    partition = await connection.fetchval(SQL["partition_of_case"], ref)
     if partition is None:
         return None
     await lock_partitions(connection, [partition])
@@ -116,22 +116,8 @@ async def _retry_one(
     else:
         # It could not be read when it was parked, so its row bears the record's place; now it has a name of its own.
         await connection.execute(SQL["mark_discarded"], case.ref, row["source"], row["event_id"])
-        writes.log.append(
-            LogRow(
-                (case.ref, envelope.source, envelope.id),
-                envelope.type,
-                position,
-                envelope.time,
-                item.digest,
-                after.version,
-                folded.result,
-                folded.policy_version,
-                envelope.sequence,
-                envelope.causationid,
-                envelope.traceparent,
-                envelope.data,
-            )
-        )
+        key, digest = key_of(item), item.digest
+        writes.log.append(log_row(item, key, digest, after.version, folded.result, folded.policy_version))
     await connection.execute(SQL["resolve_parked"], row["id"], "retried", None)
     await write(connection, writes, {case.ref: case.version}, handlers, writers)
 
@@ -141,10 +127,8 @@ def _folded(case: Case[S], received: Received, handlers: Handlers[S, P]) -> Fold
         raise Defect("state_unreadable")
     try:
         return fold(replace(case, parked=0), received, handlers)
-    except Defect:
-        raise
     except Exception as error:
-        raise Defect(f"handler.{type(error).__name__}") from None
+        raise Defect(failure_code(error)) from None
 
 
 async def expire_waiting(

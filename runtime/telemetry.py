@@ -123,8 +123,8 @@ class Telemetry:
 
     def processing(self, envelope: Envelope, position: Position, group: str) -> tuple[Span | None, Envelope]:
         """Begin the span of one record. What the record causes continues from the returned envelope's context."""
-        parent = _context(envelope.traceparent)
-        if not self.enabled or parent is None or not parent.trace_flags.sampled:
+        parent = self._sampled(envelope.traceparent)
+        if parent is None:
             return None, envelope
         span = self.tracer.start_span(
             f"process {position.topic}",
@@ -176,8 +176,8 @@ class Telemetry:
             yield list(given.items())
 
     def _send_span(self, topic: str, traceparent: str | None, message: str, case: str, type_: str) -> Span | None:
-        parent = _context(traceparent)
-        if not self.enabled or parent is None or not parent.trace_flags.sampled:
+        parent = self._sampled(traceparent)
+        if parent is None:
             return None
         return self.tracer.start_span(
             f"send {topic}",
@@ -197,14 +197,19 @@ class Telemetry:
     @contextlib.contextmanager
     def delivering(self, name: str, traceparent: str | None, case: str) -> Generator[Span | None]:
         """The span of one delivery to a partner's endpoint, in the trace of what caused it."""
-        parent = _context(traceparent)
-        if not self.enabled or parent is None or not parent.trace_flags.sampled:
+        parent = self._sampled(traceparent)
+        if parent is None:
             yield None
             return
         context = trace.set_span_in_context(NonRecordingSpan(parent))
         span = self.tracer.start_span(name, context=context, kind=SpanKind.CLIENT, attributes={_CASE: case})
         with _ended(span):
             yield span
+
+    def _sampled(self, traceparent: str | None) -> SpanContext | None:
+        """The context to continue from, if there is one that is recorded."""
+        parent = _context(traceparent) if self.enabled else None
+        return parent if parent is not None and parent.trace_flags.sampled else None
 
     def stop(self) -> None:
         """Export what is buffered."""

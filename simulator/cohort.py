@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -98,10 +97,6 @@ class CohortResult:
     ledger: Ledger
     books: Mapping[str, Book]
     """Employer -> what it holds."""
-    weeks: float
-    """Mean number of weeks trained, of the cases that had a plan."""
-    running_s: float
-    settling_s: float
 
 
 async def run(config: CohortConfig, stack: Mapping[str, Any], progress: Callable[[Progress], None]) -> CohortResult:
@@ -132,7 +127,6 @@ async def run(config: CohortConfig, stack: Mapping[str, Any], progress: Callable
         )
         telling = asyncio.create_task(_tell(cases, ledger, books, progress))
         open_.callback(telling.cancel)
-        began = time.monotonic()
         hangs = False
         try:
             async with asyncio.timeout(config.timeout_s), asyncio.TaskGroup() as group:
@@ -143,12 +137,9 @@ async def run(config: CohortConfig, stack: Mapping[str, Any], progress: Callable
             hangs = True
         except BaseExceptionGroup as group:
             raise first_of(group) from None
-        ended = time.monotonic()
         told = {case.ref: case.employer for case in cases if case.outcome not in (None, "declined") and case.employer}
         unsettled = await settle(http, stack, told, books, within_s=config.settle_s)
-        settled = time.monotonic()
         progress(_progress(cases, ledger, books))
-    trained = [case.weeks for case in cases if case.weeks]
     return CohortResult(
         outcomes={str(case.ref): case.outcome for case in cases},
         clinics={str(case.ref): case.clinic for case in cases},
@@ -156,9 +147,6 @@ async def run(config: CohortConfig, stack: Mapping[str, Any], progress: Callable
         unsettled=unsettled,
         ledger=ledger,
         books=books,
-        weeks=sum(trained) / len(trained) if trained else 0.0,
-        running_s=ended - began,
-        settling_s=settled - ended,
     )
 
 

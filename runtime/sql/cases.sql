@@ -6,6 +6,10 @@ SELECT number FROM partitions WHERE number = any($1::int[]) ORDER BY number FOR 
 -- The rows to lock; called at start for the partitions that Kafka has.
 INSERT INTO partitions (number) SELECT unnest($1::int[]) ON CONFLICT DO NOTHING
 
+-- name: partition_of_case
+-- Where a case's one writer is to be locked; a case never changes its partition.
+SELECT partition FROM cases WHERE case_ref = $1
+
 -- name: load_cases
 -- The cases of one batch.
 SELECT case_ref, partition, version, state, waiting, sequences, parked, erased FROM cases WHERE case_ref = any($1::uuid[])

@@ -15,7 +15,6 @@ from tests.runtime.toy import (
     added,
     enveloped,
     eventually,
-    make_schema,
     send,
     send_raw,
     started,
@@ -24,11 +23,6 @@ from tests.runtime.toy import (
 from workhardening_contracts.envelope import read_kafka, write_kafka
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-async def dsn(database: Database) -> str:
-    return await make_schema(database.admin, database.dsn("planning"))
 
 
 async def value(dsn: str, query: str, *args: Any) -> Any:

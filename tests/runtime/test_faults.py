@@ -24,7 +24,6 @@ from tests.runtime.toy import (
     added,
     enveloped,
     eventually,
-    make_schema,
     send,
     started,
     toy_handlers,
@@ -32,11 +31,6 @@ from tests.runtime.toy import (
 from tests.services.intake.test_stack import send_undecodable
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-async def dsn(database: Database) -> str:
-    return await make_schema(database.admin, database.dsn("planning"))
 
 
 async def as_owner(database: Database, dsn: str, statement: str) -> None:

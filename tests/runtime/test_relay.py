@@ -14,7 +14,7 @@ from runtime.fold import Emitted
 from runtime.outbox import append_outbox, release_rows
 from runtime.relay import Relay
 from runtime.retry import discard_first, expire_waiting, retry_case
-from tests.conftest import Database, Kafka
+from tests.conftest import Kafka
 from tests.runtime.test_consume import read_all, value
 from tests.runtime.toy import (
     DIGEST_KEY,
@@ -25,7 +25,6 @@ from tests.runtime.toy import (
     added,
     enveloped,
     eventually,
-    make_schema,
     send,
     started,
     toy_handlers,
@@ -33,11 +32,6 @@ from tests.runtime.toy import (
 from workhardening_contracts.envelope import read_kafka
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-async def dsn(database: Database) -> str:
-    return await make_schema(database.admin, database.dsn("planning"))
 
 
 async def promise(dsn: str, topic: str, cases: list[uuid.UUID], numbers: range) -> None:

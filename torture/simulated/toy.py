@@ -177,8 +177,6 @@ async def write_forgotten(connection: Connection, rows: Sequence[Forgotten]) -> 
 
 WRITERS: dict[type, Writer] = {Noted: write_noted, Forgotten: write_forgotten}
 
-NOTED_DDL = "CREATE TABLE noted (id bigserial, case_ref uuid NOT NULL, reference text, amount int CHECK (amount <> 99))"
-
 
 async def _note(s: Session, refs: list[UUID], references: list[str], amounts: list[int]) -> None:
     for ref, reference, amount in zip(refs, references, amounts, strict=True):
