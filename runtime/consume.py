@@ -24,6 +24,7 @@ from faststream.kafka import KafkaBroker, Topic
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from opentelemetry.trace import Span
 
+from runtime import drill
 from runtime.batch import Writes, apply
 from runtime.cases import Conflict, lock_partitions
 from runtime.db import Connection, Pool, Writer, blames_record, is_transient, origin, reduce_error
@@ -225,9 +226,14 @@ class Consumer(Generic[S, P]):
                 try:
                     async with connection.transaction():
                         await lock_partitions(connection, partitions)
+                        drill.point("claimed")
                         if one_by_one:
-                            return await self._isolate(connection, items)
-                        return await apply(connection, items, self._handlers, self._writers, {})
+                            writes = await self._isolate(connection, items)
+                        else:
+                            writes = await apply(connection, items, self._handlers, self._writers, {})
+                        drill.point("before_commit")
+                    drill.point("after_commit")
+                    return writes
                 except Conflict:
                     raise _Failed("conflict", passes=True) from None
                 except Exception as error:
@@ -270,6 +276,7 @@ class Consumer(Generic[S, P]):
         except (CommitFailedError, IllegalStateError, KafkaError, TimeoutError) as error:
             # The partition went to another member, or the broker is away: the records come again and are absorbed.
             log.warning("offsets not committed", error=type(error).__name__)
+        drill.point("offsets_committed")
 
     def _count(self, records: Sequence[Record], writes: Writes[S]) -> None:
         now = time.monotonic()

@@ -27,6 +27,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
+from runtime import drill
 from runtime.db import Connection, is_transient, reduce_error
 from runtime.fold import Position
 from runtime.outbox import OutboxRow, delete_rows, hold_rows, next_rows
@@ -222,7 +223,9 @@ class Relay:
         self.last_turn = time.monotonic()
         if rows:
             sent = await self._send(connection, producer, rows)
+            drill.point("relay_published")
             await delete_rows(connection, sent)
+            drill.point("relay_deleted")
         return len(rows)
 
     async def _send(self, connection: Connection, producer: Producer, rows: Sequence[OutboxRow]) -> list[int]:

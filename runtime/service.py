@@ -21,6 +21,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from faststream.kafka import KafkaBroker
 
+from runtime import drill
 from runtime.cases import add_partitions
 from runtime.consume import Consumer, Halt
 from runtime.db import Pool, Writer, open_pool, reduce_error
@@ -63,6 +64,7 @@ def run(service: Service) -> None:
     """Run a service until SIGTERM or SIGINT. Exits with 70 when it cannot go on and must be started again."""
     settings = Settings()  # pyright: ignore[reportCallIssue] - its values come from the environment
     set_up_logs(service.name, settings.log_level)
+    drill.arm(settings.drill)
     sys.exit(asyncio.run(_run(service, settings)))
 
 

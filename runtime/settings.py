@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self, get_args
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Place = Literal[
+    "claimed",
+    "before_commit",
+    "after_commit",
+    "offsets_committed",
+    "relay_published",
+    "relay_deleted",
+    "produced",
+    "disclosed",
+    "answered",
+]
+"""Where a drill may kill the process; each name says what has just been done."""
 
 
 class Settings(BaseSettings):
@@ -41,3 +54,11 @@ class Settings(BaseSettings):
     retry_scale: float = Field(default=1.0, gt=0, le=1)
     """Scales the waits of webhook retries, for demonstrations and drills."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    drill: str | None = Field(default=None, pattern=rf"^({'|'.join(get_args(Place))}):[1-9][0-9]{{0,5}}$")
+    """PLACE:N, for drills only: the process kills itself when it passes that place for the Nth time."""
+
+    @model_validator(mode="after")
+    def _no_drill_in_production(self) -> Self:
+        if self.mode == "production" and self.drill is not None:
+            raise ValueError("WHP_DRILL is refused in production mode: unset it")
+        return self

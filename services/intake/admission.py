@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from runtime import drill
 from runtime.fold import Position
 from runtime.relay import Publish
 from services.intake.receipts import Held, Key, Receipt
@@ -87,6 +88,7 @@ async def admit(desk: Desk, clinic: str, envelope: Envelope, now: datetime) -> A
     places: dict[Key, Position | None] = {(taken.source, taken.id): None}
     for start in range(0, len(produced), IN_FLIGHT):
         places |= await _produce(desk, produced[start : start + IN_FLIGHT])
+    drill.point("produced")
     await desk.receipts.accept(places)
     repeated = sum(held[each.source, each.id].status != "pending" for each in produced)
     return Admitted(taken.source, taken.id, len(produced), repeated)

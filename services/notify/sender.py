@@ -22,6 +22,7 @@ import aiohttp
 import structlog
 from pydantic import TypeAdapter
 
+from runtime import drill
 from runtime.db import Pool, origin, queries, reduce_error
 from runtime.relay import PublishFailed, transient
 from runtime.running import Running
@@ -129,12 +130,14 @@ async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mappin
         *(row["employer"], row["case_ref"], row["event_id"], row["sequence"], row["kind"], row["scopes"], row["bases"]),
         hashlib.sha256(bytes(row["body"])).digest(),
     )
+    drill.point("disclosed")
     started, began = datetime.now(UTC), time.monotonic()
     with running.telemetry.delivering(f"deliver {row['kind']}", row["traceparent"], str(row["case_ref"])):
         if row["kind"] == "kafka":
             result = await _publish(running, row)
         else:
             result = await post(session, row, local=running.settings.mode == "local")
+    drill.point("answered")
     await _record(running, row, result, started, round((time.monotonic() - began) * 1000))
 
 
