@@ -32,16 +32,20 @@ def log_file(layout: Layout) -> Path:
     return layout.logs / "kafka.log"
 
 
-def properties(data: Path, port: int, controller_port: int) -> str:
-    """The broker's settings: one node, loopback only, topics by provisioning and never by accident."""
+def properties(data: Path, port: int, controller_port: int, proxied: tuple[int, int] | None = None) -> str:
+    """The broker's settings: one node, loopback only, topics by provisioning and never by accident.
+
+    `proxied`: (port, advertised port) of one more listener, whose clients are sent to a proxy's port.
+    """
+    more, told = (f",PROXIED://{HOST}:{number}" for number in proxied) if proxied else ("", "")
     settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}{more}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}{told}",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.bootstrap.servers": f"{HOST}:{controller_port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
         "message.max.bytes": str(1024 * 1024),
@@ -136,14 +140,22 @@ def format_once(
     draft.rename(data)
 
 
-def start(layout: Layout, jars: Sequence[Path], port: int, controller_port: int, say: Callable[[str], None]) -> int:
+def start(
+    layout: Layout,
+    jars: Sequence[Path],
+    port: int,
+    controller_port: int,
+    say: Callable[[str], None],
+    *,
+    proxied: tuple[int, int] | None = None,
+) -> int:
     """Format if needed and start the broker; gives its pid without waiting for it to answer.
 
     Raises StackError when the storage cannot be formatted.
     """
     format_once(layout, jars, port, controller_port, say)
     settings = layout.kafka / "server.properties"
-    write_whole(settings, properties(data_folder(layout), port, controller_port))
+    write_whole(settings, properties(data_folder(layout), port, controller_port, proxied))
     return spawn(
         [*_java(layout, jars), "kafka.Kafka", settings],
         base=layout.base,
