@@ -25,11 +25,13 @@ __all__ = [
     "EMPLOYER_TOPIC",
     "OWN_TOPIC",
     "SERVICES",
+    "SESSIONS",
     "Evidence",
     "Record",
     "Sample",
     "Tables",
     "gather",
+    "rows",
     "sample_offsets",
 ]
 
@@ -37,6 +39,14 @@ Row = Mapping[str, Any]
 """A row of a table by column; case references are text, JSON columns are parsed."""
 Key = tuple[str, str, str]
 """(case, source, id)."""
+
+
+SESSIONS = (
+    "SELECT pid, usename AS role, state, extract(epoch FROM now() - state_change)::float8 AS seconds,"
+    " (SELECT count(*) FROM pg_stat_activity w WHERE a.pid = ANY (pg_blocking_pids(w.pid)))::int AS blocking"
+    " FROM pg_stat_activity a WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+"""Whoever is connected to the database, and whom each keeps from a lock."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +149,25 @@ class Evidence:
     """Where text may leak to (`log intake.log`, `spans`): place -> text."""
     canaries: tuple[str, ...] = ()
     """Strings that were planted in patients' data."""
+    finished: Mapping[tuple[str, str, int], int] | None = None
+    """(group's name, topic, partition) -> what was committed before the tables were read, of a system that goes on.
+    What lies behind it may be in flight. None: the system is at rest, and all must be finished."""
+    begins: Mapping[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+    """(topic, partition) -> the first offset that is still held, where retention has deleted what was before it."""
+
+    def in_flight(self, group: str, record: Record) -> bool:
+        """Whether a group need not have finished a record yet."""
+        if self.finished is None:
+            return False
+        return record.offset >= self.finished.get((group, record.topic, record.partition), 0)
+
+    def forgotten(self, topic: str) -> bool:
+        """Whether a topic's retention has deleted any of the records that are looked at."""
+        return any(name == topic and begin > 0 for (name, _), begin in self.begins.items())
+
+    def outlived(self, row: Row) -> bool:
+        """Whether the record of a log row is no longer held by its topic."""
+        return bool(row["offset"] < self.begins.get((row["topic"], row["partition"]), 0))
 
     @cached_property
     def on_topic(self) -> dict[str, list[Record]]:
@@ -237,25 +266,20 @@ async def gather(target: Target, reads: Mapping[str, Sequence[str]]) -> Evidence
     """Read everything from a running system. `reads`: service -> the topics of its group."""
     evidence = Evidence(await _topics(target.kafka), {name: await _tables(target, name) for name in SERVICES})
     async with connected(target.database, "intake") as connection:
-        evidence.receipts = await _rows(connection, "SELECT source, id, case_ref, type, status FROM receipts")
+        evidence.receipts = await rows(connection, "SELECT source, id, case_ref, type, status FROM receipts")
     async with connected(target.database, "notify") as connection:
-        evidence.endpoints = await _rows(connection, "SELECT employer, kind, enabled FROM endpoints")
-        evidence.deliveries = await _rows(
+        evidence.endpoints = await rows(connection, "SELECT employer, kind, enabled FROM endpoints")
+        evidence.deliveries = await rows(
             connection,
             "SELECT id, employer, case_ref, event_id, sequence, body, scopes, bases, status, reason, attempts,"
             " next_attempt_at <= now() AS due FROM deliveries ORDER BY employer, case_ref, sequence",
         )
-        evidence.disclosures = await _rows(
+        evidence.disclosures = await rows(
             connection,
             "SELECT employer, case_ref, event_id, sequence, channel, scopes, bases, body_sha256 FROM disclosures",
         )
-        evidence.feed = await _rows(connection, "SELECT clinic, case_ref, source, event_id, event FROM feed")
-        evidence.sessions = await _rows(
-            connection,
-            "SELECT pid, usename AS role, state, extract(epoch FROM now() - state_change)::float8 AS seconds,"
-            " (SELECT count(*) FROM pg_stat_activity w WHERE a.pid = ANY (pg_blocking_pids(w.pid)))::int AS blocking"
-            " FROM pg_stat_activity a WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        )
+        evidence.feed = await rows(connection, "SELECT clinic, case_ref, source, event_id, event FROM feed")
+        evidence.sessions = await rows(connection, SESSIONS)
     evidence.behind = await _behind(target.kafka, reads)
     return evidence
 
@@ -273,21 +297,22 @@ async def _topics(bootstrap: str) -> list[Record]:
 async def _tables(target: Target, service: str) -> Tables:
     async with connected(target.database, service) as connection:
         return Tables(
-            cases=await _rows(
+            cases=await rows(
                 connection,
                 "SELECT case_ref, partition, version, state, waiting, sequences, parked, erased FROM cases",
             ),
-            log=await _rows(connection, "SELECT * FROM event_log ORDER BY case_ref, case_version"),
-            outbox=await _rows(connection, "SELECT id, topic, case_ref, headers, value, held FROM outbox ORDER BY id"),
-            parked=await _rows(connection, "SELECT * FROM parked ORDER BY id"),
-            dead=await _rows(connection, "SELECT * FROM dead_letter"),
+            log=await rows(connection, "SELECT * FROM event_log ORDER BY case_ref, case_version"),
+            outbox=await rows(connection, "SELECT id, topic, case_ref, headers, value, held FROM outbox ORDER BY id"),
+            parked=await rows(connection, "SELECT * FROM parked ORDER BY id"),
+            dead=await rows(connection, "SELECT * FROM dead_letter"),
         )
 
 
-async def _rows(connection: Any, query: str) -> list[Row]:
+async def rows(connection: Any, query: str, *arguments: Any) -> list[Row]:
+    """A query's rows as the checks read them."""
     parsed = ("state", "waiting", "sequences", "event")
     found: list[Row] = []
-    for row in await connection.fetch(query):
+    for row in await connection.fetch(query, *arguments):
         plain: dict[str, Any] = dict(row)
         if plain.get("case_ref") is not None:
             plain["case_ref"] = str(plain["case_ref"])

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from torture.checks.readers import Due, due, is_own, logged
 from torture.checks.violation import Violation
-from torture.evidence import Evidence, Row
+from torture.evidence import Evidence, Row, moment
 from torture.reference.replay import REJECTED
-from workhardening_contracts.registry import CLINIC_TOPIC
+from workhardening_contracts.registry import CLINIC_TOPIC, REJECTIONS_TOPIC
 
 Tally = dict[str, Counter[str]]
 
 
 def check(evidence: Evidence) -> list[Violation]:
     """Every event at every consumer, what was answered 202, what went by the bridge, and what was promised."""
-    return [*_consumers(evidence), *_sent(evidence), *_bridge(evidence), *_promised(evidence)]
+    return [*_consumers(evidence), *_sent(evidence), *bridge(evidence), *_promised(evidence)]
 
 
 def tally(evidence: Evidence) -> Tally:
@@ -33,7 +34,11 @@ def tally(evidence: Evidence) -> Tally:
         row = logged(evidence, each)
         here = _place_of(each) in dead[each.service]
         found[each.service]["accepted"] += 1
-        found[each.service][str(row["result"]) if row else "dead-lettered" if here else "lost"] += 1
+        if row is None:
+            missing = "in flight" if evidence.in_flight(f"whp.{each.service}", each.record) else "lost"
+            found[each.service]["dead-lettered" if here else missing] += 1
+        else:
+            found[each.service][str(row["result"])] += 1
     return found
 
 
@@ -48,6 +53,7 @@ def _place_of(each: Due) -> tuple[str, int, int]:
 
 def _consumers(evidence: Evidence) -> Iterator[Violation]:
     answered = _answered(evidence)
+    first_answer = min((record.timestamp for record in evidence.on_topic.get(REJECTIONS_TOPIC, [])), default=inf)
     expected_to_wait = _expected_to_wait(evidence)
     dead = {name: {_place(row) for row in tables.dead} for name, tables in evidence.services.items()}
     counted: set[tuple[str, Any]] = set()
@@ -61,10 +67,13 @@ def _consumers(evidence: Evidence) -> Iterator[Violation]:
         case = each.event[0] if each.event else None
         about = ("#".join(each.event[1:]),) if each.event else ()
         if row is None and not here:
-            yield Violation("I1", case, f"{each.service} lost a record", about, (record.place,))
-        elif row is not None and here:
+            if not evidence.in_flight(f"whp.{each.service}", record):
+                yield Violation("I1", case, f"{each.service} lost a record", about, (record.place,))
+        elif row is not None and here and not evidence.outlived(row):
             yield Violation("I1", case, f"{each.service} took a record and dead-lettered it", about, (record.place,))
         elif row is not None and row["result"] == "rejected" and (each.service, *about) not in answered:
+            if evidence.forgotten(REJECTIONS_TOPIC) and moment(row["received_at"]) < first_answer:
+                continue  # what was answered then is deleted by now
             yield Violation("I1", case, f"{each.service} rejected an event and told nobody", about, (record.place,))
         elif row is not None and row["result"] in ("parked", "discarded"):
             yield from _parked(evidence, each.service, row)
@@ -133,7 +142,7 @@ def _sent(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("I1", key[0], f"answered {line['answer']} and yet on the topic", about)
 
 
-def _bridge(evidence: Evidence) -> Iterator[Violation]:
+def bridge(evidence: Evidence) -> Iterator[Violation]:
     """Each record of a clinic's own topic was admitted, answered or dead-lettered by intake's bridge."""
     dead = {_place(row) for row in evidence.services["intake"].dead}
     answered = {
@@ -151,6 +160,7 @@ def _bridge(evidence: Evidence) -> Iterator[Violation]:
                 place in dead
                 or f"{topic}.{record.partition}.{record.offset}" in answered
                 or (record.event is not None and record.event[1:] in sources | expanded)
+                or evidence.in_flight("whp.intake-bridge", record)
             )
             if not fate:
                 yield Violation("I1", record.event and record.event[0], "the bridge lost a record", (), (record.place,))
@@ -169,6 +179,8 @@ def _promised(evidence: Evidence) -> Iterator[Violation]:
         for row in tables.cases:
             for topic, last in row["sequences"].items():
                 at = (topic, row["case_ref"])
+                if at not in reached and evidence.forgotten(topic):
+                    continue  # nothing of the case is young enough to be held still
                 if reached.get(at, 0) < last and at not in kept and not row["erased"]:
                     text = f"{service} promised {last} events on {topic}, {reached.get(at, 0)} came"
                     yield Violation("I1", row["case_ref"], text)

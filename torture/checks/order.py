@@ -52,7 +52,7 @@ def _sequences(evidence: Evidence) -> Iterator[Violation]:
             if record.envelope and record.envelope.sequence is not None:
                 numbers[record.topic, str(record.envelope.subject)].append((record.envelope.sequence, record.place))
         for (topic, case), found in numbers.items():
-            yield from _counted(service, topic, case, found)
+            yield from _counted(service, topic, case, found, evidence.forgotten(topic))
             row = evidence.case_of.get((service, case))
             if row is None or found[-1][0] > row["sequences"].get(topic, 0):
                 yield Violation(
@@ -60,8 +60,8 @@ def _sequences(evidence: Evidence) -> Iterator[Violation]:
                 )
 
 
-def _counted(service: str, topic: str, case: str, found: list[tuple[int, str]]) -> Iterator[Violation]:
-    """First occurrences are 1..n. One finding each is enough to look at the case."""
+def _counted(service: str, topic: str, case: str, found: list[tuple[int, str]], forgotten: bool) -> Iterator[Violation]:
+    """First occurrences are 1..n, or m..n where the first are deleted by now. One finding each is enough."""
     seen = [number for number, _ in found]
     if len(set(seen)) < len(seen):
         twice = next(number for number, times in Counter(seen).items() if times > 1)
@@ -73,7 +73,7 @@ def _counted(service: str, topic: str, case: str, found: list[tuple[int, str]]) 
                 "I4", case, f"{topic} has {number} after {found[nth - 1][0]}", (), (found[nth - 1][1], place)
             )
             break
-    missing = sorted(set(range(1, max(seen) + 1)) - set(seen))
+    missing = sorted(set(range(min(seen) if forgotten else 1, max(seen) + 1)) - set(seen))
     if missing:
         yield Violation("I4", case, f"{topic} lacks sequence {missing[0]} of {max(seen)}", (), (found[-1][1],))
 
@@ -102,7 +102,11 @@ def _consumed(evidence: Evidence) -> Iterator[Violation]:
 def _first_taken(evidence: Evidence, service: str, case: str, row: Row) -> Iterator[Violation]:
     """An event is taken where it first stands: one that was passed over and rescued by a copy was lost for a while."""
     first = evidence.first.get((row["topic"], (case, row["source"], row["id"])))
-    if first is not None and (first.partition, first.offset) != (row["partition"], row["offset"]):
+    if (
+        first is not None
+        and not evidence.outlived(row)
+        and (first.partition, first.offset) != (row["partition"], row["offset"])
+    ):
         places = (first.place, f"{row['topic']}/{row['partition']}/{row['offset']}")
         text = f"{service} passed over an event and took a later copy of it"
         yield Violation("I4", case, text, (f"{row['source']}#{row['id']}",), places)

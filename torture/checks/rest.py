@@ -29,6 +29,11 @@ def _left(evidence: Evidence) -> Iterator[Violation]:
     for (service, topic), count in evidence.behind.items():
         if count:
             yield Violation("I9", None, f"{service} has not committed {count} records of {topic}")
+    yield from sessions(evidence)
+
+
+def sessions(evidence: Evidence) -> Iterator[Violation]:
+    """No transaction is left open, and nobody holds a lock that others wait for."""
     for row in evidence.sessions:
         about = f"session {row['pid']} of {row['role']}"
         if str(row["state"]).startswith("idle in transaction") and row["seconds"] > IDLE_S:
