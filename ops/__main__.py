@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from deploy.local.layout import StackError
 from ops.app import app, say
-from ops.target import CommandError
+from ops.target import CannotLook, CommandError
 from runtime.migrate import MigrationError
 
 # Importing a module of commands registers them.
-COMMANDS = ("running", "looking", "partners", "library")
+COMMANDS = ("running", "looking", "reconciling", "partners", "library")
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
         if sentence is None:
             raise
         say(sentence)
-        code = 1
+        code = 2 if isinstance(error, CannotLook) else 1
     sys.exit(code)
 
 

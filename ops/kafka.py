@@ -22,20 +22,28 @@ async def records(bootstrap: str, topics: Sequence[str]) -> AsyncGenerator[Any]:
     )
     await asyncio.wait_for(consumer.start(), 20)
     try:
-        places = [place for topic in topics for place in known.get(topic, [])]
-        if not places:
-            return
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        open_places = {place for place in places if ends[place] > 0}
-        while open_places:
-            for batch in (await consumer.getmany(timeout_ms=200, max_records=5000)).values():
-                for record in batch:
-                    if record.offset < ends[TopicPartition(record.topic, record.partition)]:
-                        yield record
-            open_places = {place for place in open_places if await consumer.position(place) < ends[place]}
+        async for record in read_to(consumer, [place for topic in topics for place in known.get(topic, [])]):
+            yield record
     finally:
         await consumer.stop()
+
+
+async def read_to(consumer: Any, places: Sequence[TopicPartition]) -> AsyncGenerator[Any]:
+    """What a started consumer of no group finds in these partitions, from the beginning to the end as it is now."""
+    if not places:
+        return
+    consumer.assign(places)
+    ends = await consumer.end_offsets(places)
+    begins = await consumer.beginning_offsets(places)
+    for place in places:
+        consumer.seek(place, begins[place])
+    open_places = {place for place in places if ends[place] > begins[place]}
+    while open_places:
+        for batch in (await consumer.getmany(timeout_ms=200, max_records=5000)).values():
+            for record in batch:
+                if record.offset < ends[TopicPartition(record.topic, record.partition)]:
+                    yield record
+        open_places = {place for place in open_places if await consumer.position(place) < ends[place]}
 
 
 async def topic_names(bootstrap: str) -> list[str]:

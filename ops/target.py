@@ -25,6 +25,10 @@ class CommandError(Exception):
     """A command cannot do what was asked; the sentence says why and what to do."""
 
 
+class CannotLook(CommandError):
+    """A check cannot be made at all, which is neither a yes nor a no: the exit code is 2."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The addresses of a running system."""

@@ -43,7 +43,7 @@ def test_no_command_that_was_promised_is_missing() -> None:
     promised = (
         "up", "down", "demo", "publish", "case", "parked list", "parked show", "parked retry", "parked discard",
         "dead-letters list", "dead-letters show", "employers add", "employers list", "keys issue", "topics apply",
-        "migrate", "demands import", "demands show", "lifting-index", "contracts check",
+        "migrate", "reconcile", "demands import", "demands show", "lifting-index", "contracts check",
     )  # fmt: skip
     assert {tuple(words.split()) for words in promised} <= set(ALL)
 
@@ -74,6 +74,20 @@ def test_the_script_that_is_installed_is_this_program() -> None:
 )  # fmt: skip
 def test_without_a_stack_a_command_says_how_to_get_one(command: Command, line: str) -> None:
     assert_one_sentence(command(*line.split(), given='{"source": "/clinics/north"}'), "start one with `whp up`")
+
+
+def test_where_there_is_nothing_to_look_at_the_answer_is_neither_yes_nor_no(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = command("reconcile")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "start one with `whp up`" in ran.stderr
+    monkeypatch.setenv("WHP_KAFKA_BOOTSTRAP", "127.0.0.1:9")
+    monkeypatch.setenv("WHP_ADMIN_DATABASE_URL", "postgresql://nobody:canary-password@127.0.0.1:9/whp")
+    ran = command("reconcile", "--json")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "cannot look" in ran.stderr
+    assert "canary" not in ran.stderr
 
 
 def test_a_system_that_does_not_answer_is_said_so(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torture.checks.readers import Due, due, is_own, logged
 from torture.checks.violation import Violation
-from torture.evidence import Evidence, Row, moment
+from torture.evidence import Evidence, Record, Row, moment
 from torture.reference.replay import REJECTED
 from workhardening_contracts.registry import CLINIC_TOPIC, REJECTIONS_TOPIC
 
@@ -26,6 +26,12 @@ def tally(evidence: Evidence) -> Tally:
     """Service -> how many of its events were accepted, and what came of them: the sum of the one side is the other."""
     found: Tally = {name: Counter() for name in evidence.services}
     dead = {name: {_place(row) for row in tables.dead} for name, tables in evidence.services.items()}
+    waiting = {
+        (name, row["case_ref"], kept["event"]["source"], kept["event"]["id"])
+        for name, tables in evidence.services.items()
+        for row in tables.cases
+        for kept in row["waiting"]
+    }
     counted: set[tuple[str, Any]] = set()
     for each in due(evidence):
         if (each.service, _name(each)) in counted:
@@ -37,6 +43,8 @@ def tally(evidence: Evidence) -> Tally:
         if row is None:
             missing = "in flight" if evidence.in_flight(f"whp.{each.service}", each.record) else "lost"
             found[each.service]["dead-lettered" if here else missing] += 1
+        elif row["result"] == "waiting" and (each.service, *(each.event or ())) not in waiting:
+            found[each.service]["folded"] += 1  # its premise came
         else:
             found[each.service][str(row["result"])] += 1
     return found
@@ -144,26 +152,31 @@ def _sent(evidence: Evidence) -> Iterator[Violation]:
 
 def bridge(evidence: Evidence) -> Iterator[Violation]:
     """Each record of a clinic's own topic was admitted, answered or dead-lettered by intake's bridge."""
+    for record, fate in bridged(evidence):
+        if fate == "lost":
+            yield Violation("I1", record.event and record.event[0], "the bridge lost a record", (), (record.place,))
+
+
+def bridged(evidence: Evidence) -> Iterator[tuple[Record, str]]:
+    """What became of each record of a clinic's own topic, named as `tally` names it."""
     dead = {_place(row) for row in evidence.services["intake"].dead}
     answered = {
         key[2].removeprefix("intake.")
         for (_, key), record in evidence.first.items()
         if record.envelope and record.envelope.type == REJECTED
     }
-    admitted = {key for topic, key in evidence.first if topic == CLINIC_TOPIC}
-    sources = {key[1:] for key in admitted}
-    expanded = {(row["source"], row["id"]) for row in evidence.receipts if row["status"] != "pending"}
+    admitted = {key[1:] for topic, key in evidence.first if topic == CLINIC_TOPIC}
+    admitted |= {(row["source"], row["id"]) for row in evidence.receipts if row["status"] != "pending"}
     for topic, here in evidence.on_topic.items():
         for record in here if is_own(topic) else ():
-            place = (record.topic, record.partition, record.offset)
-            fate = (
-                place in dead
-                or f"{topic}.{record.partition}.{record.offset}" in answered
-                or (record.event is not None and record.event[1:] in sources | expanded)
-                or evidence.in_flight("whp.intake-bridge", record)
-            )
-            if not fate:
-                yield Violation("I1", record.event and record.event[0], "the bridge lost a record", (), (record.place,))
+            if (record.topic, record.partition, record.offset) in dead:
+                yield record, "dead-lettered"
+            elif f"{topic}.{record.partition}.{record.offset}" in answered:
+                yield record, "rejected"
+            elif record.event is not None and record.event[1:] in admitted:
+                yield record, "folded"
+            else:
+                yield record, "in flight" if evidence.in_flight("whp.intake-bridge", record) else "lost"
 
 
 def _promised(evidence: Evidence) -> Iterator[Violation]:
