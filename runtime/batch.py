@@ -11,7 +11,7 @@ import structlog
 
 from runtime.cases import SQL, load_cases, save_cases
 from runtime.db import Connection, Writer, origin
-from runtime.event_log import Key, LogRow, append_log, find_logged
+from runtime.event_log import Key, LogRow, append_log, find_logged, mark_settled
 from runtime.fold import (
     Case,
     Emitted,
@@ -20,6 +20,8 @@ from runtime.fold import (
     Policy,
     Position,
     Received,
+    Settled,
+    erases,
     failure_code,
     fold,
     rejection_of,
@@ -46,6 +48,7 @@ class Writes(Generic[S]):
     emitted: list[Emitted] = field(default_factory=list[Emitted])
     effects: list[object] = field(default_factory=list[object])
     erased: set[UUID] = field(default_factory=set[UUID])
+    settled: list[Settled] = field(default_factory=list[Settled])
     duplicates: int = 0
     defects: dict[UUID, str] = field(default_factory=dict[UUID, str])
     """Cases parked by this batch because a handler failed, with the code: the circuit breaker counts them."""
@@ -60,6 +63,7 @@ class Writes(Generic[S]):
             self.emitted + later.emitted,
             self.effects + later.effects,
             self.erased | later.erased,
+            self.settled + later.settled,
             self.duplicates + later.duplicates,
             {**self.defects, **later.defects},
         )
@@ -128,7 +132,10 @@ def _take(
 ) -> None:
     record = item.record
     case: Case[S] = writes.cases.get(key[0]) or Case(key[0], record.position.partition)
-    reason = condemned.get(record.position) or ("behind_parked" if case.parked else None)
+    reason = condemned.get(record.position)
+    # Its erasure waits for no person: it deletes the queue that it passes.
+    if reason is None and case.parked and not (isinstance(item, Opened) and erases(case, item.event, handlers)):
+        reason = "behind_parked"
     if reason is None and case.unreadable is not None:
         reason = "state_unreadable"
         writes.defects[case.ref] = reason
@@ -156,6 +163,7 @@ def _take(
             writes.emitted = [entry for entry in writes.emitted if entry.envelope.subject != case.ref]
         writes.emitted += folded.emitted
         writes.effects += folded.effects
+        writes.settled += folded.settled
         row = log_row(item, key, digest, case.version, folded.result, folded.policy_version)
         # What still comes of an erased case is refused, and not kept either.
         writes.log.append(replace(row, body=None) if case.erased else row)
@@ -211,8 +219,8 @@ async def apply(
 ) -> Writes[S]:
     """Read, decide and write one batch inside the caller's transaction, which holds the partitions' locks.
 
-    At most seven statements behind the lock, plus one per kind of effect, whatever the batch's size. Raises Conflict
-    and database errors; the caller rolls back.
+    At most eight statements behind the lock, plus three for erasures and one per kind of effect, whatever the batch's
+    size. Raises Conflict and database errors; the caller rolls back.
     """
     named = [item for item in items if not isinstance(item, Ignored | Lost)]
     keys = list({key for item in named for key in (key_of(item), place_of(item))})
@@ -234,6 +242,8 @@ async def write(
     """Write what was decided, the outbox last. Raises Conflict, and ValueError for an effect without a writer."""
     if writes.log:
         await append_log(connection, writes.log)
+    if writes.settled:  # behind the log: an event may have begun to wait in this very batch
+        await mark_settled(connection, writes.settled)
     changed = [case for ref, case in writes.cases.items() if case.version != read_versions.get(ref, 0)]
     if changed:
         await save_cases(connection, changed, read_versions, handlers)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from runtime.cases import SQL
 from runtime.db import Connection
-from runtime.fold import Position
+from runtime.fold import Position, Settled
 
 Key = tuple[UUID, str, str]
 """(case, source, id): what makes two deliveries the same event."""
@@ -23,6 +23,7 @@ class LogRow:
     type: str
     position: Position
     time: datetime
+    """Business time; its offset is kept too, since handlers decide by the sender's own date."""
     digest: bytes
     case_version: int
     result: str
@@ -61,4 +62,23 @@ async def append_log(connection: Connection, rows: Sequence[LogRow]) -> None:
         [row.causation for row in rows],
         [row.traceparent for row in rows],
         [row.body for row in rows],
+        [_utc_offset(row.time) for row in rows],
+    )
+
+
+def _utc_offset(time: datetime) -> int:
+    """Seconds east of UTC by the sender's clock, which PostgreSQL's timestamps do not keep."""
+    offset = time.utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())
+
+
+async def mark_settled(connection: Connection, rows: Sequence[Settled]) -> None:
+    """Say of events that had waited what became of them, in one statement."""
+    await connection.execute(
+        SQL["mark_settled"],
+        [row.event.case for row in rows],
+        [row.event.source for row in rows],
+        [row.event.id for row in rows],
+        [row.result for row in rows],
+        [row.policy_version for row in rows],
     )

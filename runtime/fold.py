@@ -129,6 +129,11 @@ class Handlers(Generic[S, P]):
     """Topics that hold what partners sent."""
     keeps_unreadable: frozenset[str] = frozenset()
     """Those partner topics whose unreadable records this service keeps as dead letters."""
+    erasures: frozenset[type[EventData]] = frozenset()
+    """Events whose handler erases a case that has a state. From the case's owner they pass a parked queue."""
+    heard_when_erased: frozenset[type[EventData]] = frozenset()
+    """Events that are folded for an erased case too, for their effects alone: they tell of what was refused, not of the
+    case."""
 
     def answers_for(self, type_: str) -> bool:
         """Whether a security finding on an event of this type is ours to keep: of several readers, its judge's."""
@@ -172,6 +177,16 @@ class Emitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """What became in the end of an event that had waited."""
+
+    event: Event[Any]
+    result: str
+    """`folded`, `rejected` or `ignored`; `discarded` for one that was given up by a service that is not its judge."""
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Folded(Generic[S]):
     """A case after one event, and all that goes out with it."""
 
@@ -182,6 +197,8 @@ class Folded(Generic[S]):
     emitted: tuple[Emitted, ...] = ()
     effects: tuple[object, ...] = ()
     erase: bool = False
+    settled: tuple[Settled, ...] = ()
+    """Events that had waited and wait no more."""
 
 
 class Defect(Exception):
@@ -215,8 +232,9 @@ def fold(case: Case[S], received: Received, handlers: Handlers[S, P]) -> Folded[
     first = _apply(case, received, handlers)
     case = replace(first.case, version=case.version + 1)
     emitted, effects, erase = list(first.emitted), list(first.effects), first.erase
+    settled: list[Settled] = []
     progress = first.result == "folded"
-    while progress and case.waiting:
+    while progress and case.waiting and not erase:
         progress = False
         for index, waiting in enumerate(case.waiting):
             rest = case.waiting[:index] + case.waiting[index + 1 :]
@@ -226,12 +244,13 @@ def fold(case: Case[S], received: Received, handlers: Handlers[S, P]) -> Folded[
             case = step.case
             emitted += step.emitted
             effects += step.effects
-            erase = erase or step.erase
+            erase = step.erase
+            settled.append(Settled(waiting.event, step.result, step.policy_version))
             progress = True
             break
     if erase:
-        case = replace(case, state=None, waiting=(), erased=True)
-    return Folded(case, first.result, first.policy_version, tuple(emitted), tuple(effects), erase)
+        case = replace(case, state=None, waiting=(), parked=0, erased=True)
+    return Folded(case, first.result, first.policy_version, tuple(emitted), tuple(effects), erase, tuple(settled))
 
 
 def give_up(case: Case[S], keys: set[tuple[str, str]], handlers: Handlers[S, P]) -> Folded[S]:
@@ -244,7 +263,20 @@ def give_up(case: Case[S], keys: set[tuple[str, str]], handlers: Handlers[S, P])
     kept = tuple(w for w in case.waiting if (w.event.source, w.event.id) not in keys)
     given_up = tuple(w for w in case.waiting if (w.event.source, w.event.id) in keys)
     emitted = tuple(_reject(w, refusal, handlers) for w in given_up if handlers.judges(w.event.type))
-    return Folded(replace(case, waiting=kept, version=case.version + 1), "rejected", "", emitted)
+    settled = tuple(
+        Settled(w.event, "rejected" if handlers.judges(w.event.type) else "discarded", "") for w in given_up
+    )
+    after = replace(case, waiting=kept, version=case.version + 1)
+    return Folded(after, "rejected", "", emitted, settled=settled)
+
+
+def erases(case: Case[S], event: Event[Any], handlers: Handlers[S, P]) -> bool:
+    """Whether an event is the erasure of this case, by its owner.
+
+    A state must be there to name the owner: without one a stranger could delete what another sent and is parked.
+    """
+    known = type(event.data) in handlers.erasures and case.state is not None
+    return known and not case.erased and _barred(case, event, handlers) is None
 
 
 def _apply(case: Case[S], received: Received, handlers: Handlers[S, P]) -> Folded[S]:
@@ -276,12 +308,12 @@ def _apply(case: Case[S], received: Received, handlers: Handlers[S, P]) -> Folde
             dataschema=data.dataschema(),
         )
         emitted.append(Emitted(topic, envelope))
-    after = replace(case, state=outcome.state, sequences=sequences)
+    after = replace(case, state=None if case.erased else outcome.state, sequences=sequences)
     return Folded(after, "folded", policy.version, tuple(emitted), tuple(outcome.effects), outcome.erase)
 
 
 def _barred(case: Case[S], event: Event[Any], handlers: Handlers[S, P]) -> Refusal | None:
-    if case.erased:
+    if case.erased and type(event.data) not in handlers.heard_when_erased:
         return Refusal("case_erased", "this case was erased", "open a new case with a new case reference")
     if case.state is not None and handlers.sender(event) not in (None, handlers.owner(case.state)):
         return Refusal("foreign_source", "this case belongs to another source", "send events of your own cases only")
@@ -376,8 +408,9 @@ def waiting_from_json(text: str, handlers: Handlers[S, P]) -> tuple[Received, ..
 
 
 def too_far_ahead(time: datetime, recorded: datetime, days: float = 1.0) -> bool:
-    """Whether an event claims to be from the future: its business time is over a day after it was recorded.
+    """Whether a partner's event claims to be from the future: its time is over a day after it was recorded.
 
-    A day, since clinics' clocks and time zones may be wrong by hours but not by more.
+    A day, since clinics' clocks and time zones may be wrong by hours but not by more. Our own events are not judged by
+    it: each bears the time of a partner's event that was, and a broker's clock set back must not park cases.
     """
     return (time - recorded).total_seconds() > days * 86_400

@@ -21,7 +21,7 @@ class Record:
 
     position: Position
     recorded: datetime
-    """The record's timestamp; an event's business time is held against it."""
+    """The record's timestamp; the business time of a partner's event is held against it."""
     key: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     value: bytes | None
@@ -87,7 +87,7 @@ def open_record(record: Record, handlers: Handlers[S, P], digest_key: bytes) -> 
     digest = hashlib.blake2b(envelope.data, key=digest_key, digest_size=16).digest()
     try:
         event = validate(envelope, model)
-        if too_far_ahead(envelope.time, record.recorded):
+        if handlers.from_partner(envelope.type) and too_far_ahead(envelope.time, record.recorded):
             raise Violation("time_out_of_range", "/time", "the event's time is more than a day ahead")
     except Violation as error:
         if not handlers.from_partner(envelope.type):

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
+import asyncpg
+
 from runtime.batch import Writes, key_of, log_row, write
 from runtime.cases import SQL, Conflict, load_cases, lock_partitions
-from runtime.db import Connection, Pool, Writer
+from runtime.db import Connection, Pool, Writer, blames_record, is_transient, reduce_error
 from runtime.event_log import LogRow
 from runtime.fold import Case, Defect, Folded, Handlers, Policy, Position, Received, failure_code, fold, give_up
 from runtime.parking import headers_from_json
@@ -34,25 +36,63 @@ class Retried:
     """Why the first that is left failed again; None when all went."""
 
 
+class NotNow(Exception):
+    """The database could not take the retry now. Nothing is half done; the message says so, and holds no values."""
+
+    def __init__(self, reason: str, folded: int) -> None:
+        super().__init__(f"the retry was interrupted after {folded} records ({reason}): run it again")
+        self.folded = folded
+
+
 async def retry_case(
     pool: Pool, ref: UUID, handlers: Handlers[S, P], writers: Mapping[type, Writer], digest_key: bytes
 ) -> Retried:
     """Fold a case's parked records in order, a transaction each, to the end or the first failure.
 
-    Queues at the partition's lock, so it is safe while the service runs.
+    Queues at the partition's lock, so it is safe while the service runs. What fails for good stays parked, with its new
+    reason. Raises NotNow for an error that passes by itself, and what is neither the record's fault nor passes.
     """
     folded = 0
     while True:
-        async with pool.acquire() as connection, connection.transaction():
-            case = await _locked(connection, ref, handlers)
-            rows = await connection.fetch(SQL["parked_of_case"], ref)
-            if case is None or not rows:
-                return Retried(folded, 0, None)
-            try:
-                await _retry_one(connection, case, rows[0], handlers, writers, digest_key)
-            except Defect as defect:
-                return Retried(folded, len(rows), defect.code)
-            folded += 1
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                case = await _locked(connection, ref, handlers)
+                rows = await connection.fetch(SQL["parked_of_case"], ref)
+                if case is None or not rows:
+                    return Retried(folded, 0, None)
+                reason = await _try_one(connection, case, rows[0], handlers, writers, digest_key)
+                if reason is not None:
+                    await connection.execute(SQL["mark_failed_again"], rows[0]["id"], reason)
+        except Conflict:
+            raise NotNow("conflict", folded) from None
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            raise NotNow(reduce_error(error), folded) from None
+        if reason is not None:
+            return Retried(folded, len(rows), reason)
+        folded += 1
+
+
+async def _try_one(
+    connection: Connection,
+    case: Case[S],
+    row: Any,
+    handlers: Handlers[S, P],
+    writers: Mapping[type, Writer],
+    digest_key: bytes,
+) -> str | None:
+    """Fold a parked record behind a savepoint. Returns why that failed for good, or None when it did not."""
+    try:
+        async with connection.transaction():
+            await _retry_one(connection, case, row, handlers, writers, digest_key)
+    except Defect as defect:
+        return defect.code
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        if is_transient(error, connection) or not blames_record(error):
+            raise
+        return f"write.{reduce_error(error)}"
+    return None
 
 
 async def discard_first(pool: Pool, ref: UUID, handlers: Handlers[S, P], reason: str) -> bool:
@@ -63,9 +103,9 @@ async def discard_first(pool: Pool, ref: UUID, handlers: Handlers[S, P], reason:
         if case is None or not rows:
             return False
         row = rows[0]
-        await connection.execute(SQL["mark_discarded"], ref, row["source"], row["event_id"])
-        await connection.execute(SQL["resolve_parked"], row["id"], "discarded", reason)
         after = replace(case, parked=case.parked - 1, version=case.version + 1)
+        await connection.execute(SQL["mark_discarded"], ref, row["source"], row["event_id"], after.version)
+        await connection.execute(SQL["resolve_parked"], row["id"], "discarded", reason)
         await write(connection, Writes({ref: after}), {ref: case.version}, handlers, {})
         return True
 
@@ -95,12 +135,13 @@ async def _retry_one(
         raise Defect(getattr(item, "reason", "not_ours"))
     folded = _folded(case, Received(item.event, position), handlers)
     # Erasure deletes the records that are parked behind it, too.
-    after = replace(folded.case, parked=0 if folded.erase else case.parked - 1)
+    after = folded.case if folded.erase else replace(folded.case, parked=case.parked - 1)
     writes: Writes[S] = Writes(
         {case.ref: after},
         emitted=list(folded.emitted),
         effects=list(folded.effects),
         erased={case.ref} if folded.erase else set(),
+        settled=list(folded.settled),
     )
     envelope = item.event.envelope
     if (row["source"], row["event_id"]) == (envelope.source, envelope.id):
@@ -115,7 +156,7 @@ async def _retry_one(
         )
     else:
         # It could not be read when it was parked, so its row bears the record's place; now it has a name of its own.
-        await connection.execute(SQL["mark_discarded"], case.ref, row["source"], row["event_id"])
+        await connection.execute(SQL["mark_discarded"], case.ref, row["source"], row["event_id"], None)
         key, digest = key_of(item), item.digest
         writes.log.append(log_row(item, key, digest, after.version, folded.result, folded.policy_version))
     await connection.execute(SQL["resolve_parked"], row["id"], "retried", None)
@@ -162,14 +203,6 @@ async def _give_up(
     if case is None or case.parked or case.unreadable is not None:
         return 0  # what it waits for may be parked itself
     folded = give_up(case, keys, handlers)
-    given_up = [waiting.event for waiting in case.waiting if (waiting.event.source, waiting.event.id) in keys]
-    await connection.execute(
-        SQL["mark_given_up"],
-        ref,
-        [event.source for event in given_up],
-        [event.id for event in given_up],
-        ["rejected" if handlers.judges(event.type) else "discarded" for event in given_up],
-    )
     version = folded.case.version
     expiry = LogRow(
         key=(ref, service_source(handlers.service), f"{ref}.wait-expired.{version}"),
@@ -185,6 +218,8 @@ async def _give_up(
         traceparent=None,
         body=None,
     )
-    writes: Writes[S] = Writes({ref: folded.case}, log=[expiry], emitted=list(folded.emitted))
+    writes: Writes[S] = Writes(
+        {ref: folded.case}, log=[expiry], emitted=list(folded.emitted), settled=list(folded.settled)
+    )
     await write(connection, writes, {ref: case.version}, handlers, writers)
-    return len(given_up)
+    return len(folded.settled)

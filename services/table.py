@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from runtime.fold import Handler, Handlers, Policy, Rejected
 from runtime.policy import Policies
 from workhardening_contracts import registry
+from workhardening_contracts.clinic import CaseErased
 from workhardening_contracts.contract import EventData
 from workhardening_contracts.envelope import Event
 from workhardening_contracts.readiness import EventRejected
@@ -23,6 +24,7 @@ def table(
     policies: Policies[Any],
     *,
     owner: Callable[[S], str],
+    heard_when_erased: frozenset[type[EventData]] = frozenset(),
 ) -> Handlers[S, P]:
     """A service's handlers, each with the policy of the event's clinic.
 
@@ -43,6 +45,8 @@ def table(
         known_type=registry.BY_TYPE.__contains__,
         partner_topics=clinics,
         keeps_unreadable=clinics if service == "intake" else frozenset(),
+        erasures=frozenset({CaseErased}),
+        heard_when_erased=heard_when_erased,
     )
 
 

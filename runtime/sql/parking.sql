@@ -27,6 +27,10 @@ FROM parked p WHERE p.resolved_at IS NULL GROUP BY p.case_ref ORDER BY since LIM
 -- A record left the queue: folded by a retry, or given up with a reason.
 UPDATE parked SET resolved_at = now(), resolution = $2, resolution_reason = $3 WHERE id = $1 AND resolved_at IS NULL
 
+-- name: mark_failed_again
+-- A retry failed for good: the record stays the first of its case, with the reason as it is now.
+UPDATE parked SET reason = $2 WHERE id = $1
+
 -- name: list_dead_letters
 -- The newest first.
 SELECT topic, partition, "offset", reason, received_at FROM dead_letter ORDER BY received_at DESC LIMIT $1

@@ -344,4 +344,6 @@ def handlers(policies: Policies[Policy]) -> Handlers[State, Policy]:
         },
         policies,
         owner=lambda case: case.clinic,
+        # Receipts outlive their case: who asks after an event that came too late learns that it was refused, and why.
+        heard_when_erased=frozenset({EventRejected}),
     )

@@ -157,6 +157,7 @@ class World:
                     "case_ref": str(case), "source": source, "id": id_, "type": row.type, "topic": at.topic,
                     "partition": at.partition, "offset": at.offset, "time": row.time.astimezone(UTC),
                     "received_at": began, "case_version": row.case_version, "retried_version": None,
+                    "discarded_version": None, "utc_offset": int((row.time.utcoffset() or timedelta()).total_seconds()),
                     "result": row.result, "policy_version": row.policy_version, "sequence": row.sequence,
                     "causation": row.causation, "body": row.body,
                 }
@@ -172,8 +173,10 @@ class World:
                     "resolution": None, "resolution_reason": None,
                 }
             )  # fmt: skip
+        settled = {(str(each.event.case), each.event.source, each.event.id): each.result for each in writes.settled}
         gone = {str(case) for case in writes.erased}
-        tables.log = [{**row, "body": None} if row["case_ref"] in gone else row for row in tables.log]
+        if settled or gone:
+            tables.log = [_in_the_end(row, settled, gone) for row in tables.log]
         tables.parked = [row for row in tables.parked if row["case_ref"] not in gone]
         for record, reason in writes.dead:
             self.bury(service, record, reason)
@@ -263,6 +266,14 @@ class World:
             }
             for case in self.cases[service].values()
         ]  # fmt: skip
+
+
+def _in_the_end(row: seen.Row, settled: Mapping[tuple[str, str, str], str], erased: set[str]) -> seen.Row:
+    """A log row after a batch that settled or erased it."""
+    result = settled.get((row["case_ref"], row["source"], row["id"]), row["result"])
+    if row["case_ref"] not in erased:
+        return {**row, "result": result}
+    return {**row, "body": None, "result": "discarded" if result in ("waiting", "parked") else result}
 
 
 def steps(world: World, case: ClinicCase) -> Generator[list[Sending]]:

@@ -146,6 +146,27 @@ def discard_without_a_person(evidence: Evidence) -> None:
     logged(evidence, "notify", "plan.issued")["result"] = "discarded"
 
 
+def say_that_what_was_folded_waits(evidence: Evidence) -> None:
+    logged(evidence, "notify", "plan.issued")["result"] = "waiting"
+
+
+def wait_and_not_say_so(evidence: Evidence) -> None:
+    rows: list[Any] = evidence.services["progress"].cases
+    held = next(row for row in rows if row["waiting"])
+    kept = held["waiting"][0]["event"]
+    logged(evidence, "progress", kept["type"], "waiting")["result"] = "folded"
+
+
+def discard_and_own_no_version(evidence: Evidence) -> None:
+    """A person gives up a parked event, which raises the version, and the log does not bear it."""
+    row = logged(evidence, "notify", "plan.issued")
+    park_an_innocent_case(evidence)
+    parked: Any = evidence.services["notify"].parked[0]
+    parked |= {"resolution": "discarded", "resolved_at": row["received_at"], "reason": "handler.KeyError"}
+    row["result"] = "discarded"
+    row_of(evidence, "notify", row["case_ref"])["version"] += 1
+
+
 def make_a_version_twice(evidence: Evidence) -> None:
     row = logged(evidence, "progress", "session.recorded")
     row["case_version"] += 1
@@ -473,6 +494,13 @@ def count_sequences_otherwise(evidence: Evidence) -> None:
     in_program(evidence, "progress", lambda state: True)["sequences"]["elsewhere.v1"] = 4
 
 
+def forget_the_senders_offset(evidence: Evidence) -> None:
+    """The log's day is another one than the sender's."""
+    rows: list[Any] = evidence.services["intake"].log
+    for row in rows:
+        row["utc_offset"] = 23 * 3600
+
+
 def fold_what_must_be_refused(evidence: Evidence) -> None:
     logged(evidence, "intake", "assessment.recorded")["result"] = "rejected"
 
@@ -481,8 +509,9 @@ SEEDED: dict[str, tuple[Spoil, ...]] = {
     "I1": (
         lose_a_log_row, lose_a_dead_letter, answer_no_rejection, lose_what_was_accepted, let_in_what_was_refused,
         wait_for_ever, lose_the_last_promise, park_without_a_queue, discard_without_a_person,
+        say_that_what_was_folded_waits, wait_and_not_say_so,
     ),
-    "I2": (make_a_version_twice, skip_a_version, count_fewer_than_published),
+    "I2": (make_a_version_twice, skip_a_version, discard_and_own_no_version, count_fewer_than_published),
     "I3": (
         log_an_event_twice, publish_one_id_with_two_meanings, publish_an_effect_twice, use_a_sequence_twice,
         write_a_feed_row_twice, lose_a_feed_row,
@@ -511,7 +540,7 @@ SEEDED: dict[str, tuple[Spoil, ...]] = {
     ),
     "I12": (
         judge_otherwise, spoil_intake, spoil_planning, spoil_progress, spoil_notify, count_sequences_otherwise,
-        fold_what_must_be_refused,
+        fold_what_must_be_refused, forget_the_senders_offset,
     ),
 }  # fmt: skip
 

@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from runtime import consume, relay
-from runtime.cases import Conflict, add_partitions
+from runtime.cases import add_partitions
 from runtime.consume import Consumer
 from runtime.db import Pool, open_pool
 from runtime.fold import Position
 from runtime.records import Record, open_record
-from runtime.retry import discard_first, expire_waiting, retry_case
+from runtime.retry import NotNow, discard_first, expire_waiting, retry_case
 from tests.conftest import Database
 from tests.runtime.toy import DIGEST_KEY, TELEMETRY, make_schema
 from tests.runtime.toy import settings as toy_settings
@@ -318,7 +318,7 @@ class Machine(RuleBasedStateMachine):
     async def _retry(self, case: uuid.UUID) -> bool:
         try:
             done = await retry_case(self.bench.pool, case, self.bench.handlers, toy.WRITERS, KEY)
-        except (asyncpg.CheckViolationError, Conflict):
+        except NotNow:
             return False
         return done.reason is None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torture.checks.readers import Due, due, is_own, logged
 from torture.checks.violation import Violation
-from torture.evidence import Evidence, Record, Row, moment
+from torture.evidence import Evidence, Record, Row, Tables, moment
 from torture.reference.replay import REJECTED
 from workhardening_contracts.registry import CLINIC_TOPIC, REJECTIONS_TOPIC
 
@@ -26,12 +26,6 @@ def tally(evidence: Evidence) -> Tally:
     """Service -> how many of its events were accepted, and what came of them: the sum of the one side is the other."""
     found: Tally = {name: Counter() for name in evidence.services}
     dead = {name: {_place(row) for row in tables.dead} for name, tables in evidence.services.items()}
-    waiting = {
-        (name, row["case_ref"], kept["event"]["source"], kept["event"]["id"])
-        for name, tables in evidence.services.items()
-        for row in tables.cases
-        for kept in row["waiting"]
-    }
     counted: set[tuple[str, Any]] = set()
     for each in due(evidence):
         if (each.service, _name(each)) in counted:
@@ -43,8 +37,6 @@ def tally(evidence: Evidence) -> Tally:
         if row is None:
             missing = "in flight" if evidence.in_flight(f"whp.{each.service}", each.record) else "lost"
             found[each.service]["dead-lettered" if here else missing] += 1
-        elif row["result"] == "waiting" and (each.service, *(each.event or ())) not in waiting:
-            found[each.service]["folded"] += 1  # its premise came
         else:
             found[each.service][str(row["result"])] += 1
     return found
@@ -86,11 +78,22 @@ def _consumers(evidence: Evidence) -> Iterator[Violation]:
         elif row is not None and row["result"] in ("parked", "discarded"):
             yield from _parked(evidence, each.service, row)
     for service, tables in evidence.services.items():
+        yield from _waiting(service, tables)
         for row in tables.cases:
             for waiting in row["waiting"]:
                 reference = f"{waiting['event']['source']}#{waiting['event']['id']}"
                 if expected_to_wait is not None and reference not in expected_to_wait:
                     yield Violation("I1", row["case_ref"], f"{service} still waits, and the premise came", (reference,))
+
+
+def _waiting(service: str, tables: Tables) -> Iterator[Violation]:
+    """What is said to wait does wait, and what waits is said to."""
+    held = {(row["case_ref"], x["event"]["source"], x["event"]["id"]) for row in tables.cases for x in row["waiting"]}
+    said = {key for key, row in tables.by_key.items() if row["result"] == "waiting"}
+    for case, source, id_ in sorted(said - held):
+        yield Violation("I1", case, f"{service} says that an event waits, and it does not", (f"{source}#{id_}",))
+    for case, source, id_ in sorted(held - said):
+        yield Violation("I1", case, f"{service} lets an event wait, and its log does not say so", (f"{source}#{id_}",))
 
 
 def _parked(evidence: Evidence, service: str, row: Row) -> Iterator[Violation]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 from torture.checks.readers import MODELS, too_far_ahead
 from torture.checks.violation import Violation
-from torture.evidence import Evidence, Record, Row, moment
+from torture.evidence import Evidence, Row, moment
 from torture.reference import compare
 from torture.reference.numbers import PATIENCE_DAYS
 from torture.reference.replay import REJECTED, Event, Model, Replay, Said, read
@@ -51,7 +51,6 @@ def check(evidence: Evidence) -> list[Violation]:
 def _replayed(evidence: Evidence, model: Model, case: Replay, log: list[Row]) -> Iterator[Violation]:
     """Take the log's events; what became of each in the end must be what the log says."""
     taken: dict[str, Row] = {}
-    results: dict[str, str] = {}
     queued = {_place(row) for row in evidence.services[model.service].parked}
     for row in log:
         if row["result"] == "parked" or (row["result"] == "discarded" and _place(row) in queued):
@@ -60,24 +59,24 @@ def _replayed(evidence: Evidence, model: Model, case: Replay, log: list[Row]) ->
             before = moment(row["time"] - timedelta(days=PATIENCE_DAYS))
             late = [event for event in case.waiting if moment(taken[event.reference]["received_at"]) < before]
             model.give_up(case, late)
-            results |= {event.reference: "rejected" if model.judges(event.type) else "discarded" for event in late}
             continue
         record = evidence.first.get((row["topic"], (row["case_ref"], row["source"], row["id"])))
-        event = _event(row, record)
+        event = _event(row)
         taken[event.reference] = row
         if record is not None and too_far_ahead(record):
-            results[event.reference] = model.refuse(case, event, "time_out_of_range")
+            case.results[event.reference] = model.refuse(case, event, "time_out_of_range")
         else:
-            results[event.reference] = model.take(case, event)
+            model.take(case, event)
     for reference, row in taken.items():
-        if results[reference] != row["result"]:
-            text = f"{model.service} says that an event was {row['result']}, the model that it was {results[reference]}"
+        if case.results[reference] != row["result"]:
+            came = case.results[reference]
+            text = f"{model.service} says that an event was {row['result']}, the model that it was {came}"
             yield Violation("I12", row["case_ref"], text, (reference,), (_place(row),))
 
 
-def _event(row: Row, record: Record | None) -> Event:
-    """The event of a log row. Its time is the envelope's: the log keeps the moment, not the sender's offset."""
-    time = record.envelope.time if record is not None and record.envelope is not None else row["time"]
+def _event(row: Row) -> Event:
+    """The event of a log row, by the log alone: its time bears the sender's offset, since dates are the sender's."""
+    time = row["time"].astimezone(timezone(timedelta(seconds=row["utc_offset"])))
     return Event(
         row["source"], row["id"], row["type"], row["case_ref"], time, read(bytes(row["body"]), row["type"]),
         row["causation"],

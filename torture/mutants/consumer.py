@@ -59,7 +59,7 @@ def no_dedupe_in_batch() -> Generator[None]:
         for item in items:
             one = decide([item], logged, total.cases, handlers, condemned)
             total.cases = one.cases
-            for name in ("log", "parked", "dead", "emitted", "effects"):
+            for name in ("log", "parked", "dead", "emitted", "effects", "settled"):
                 getattr(total, name).extend(getattr(one, name))
             total.erased |= one.erased
             total.duplicates += one.duplicates

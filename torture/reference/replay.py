@@ -85,6 +85,8 @@ class Replay:
     waiting: list[Event] = field(default_factory=list[Event])
     said: list[Said] = field(default_factory=list[Said])
     sequences: dict[str, int] = field(default_factory=dict[str, int])
+    results: dict[str, str] = field(default_factory=dict[str, str])
+    """Event -> what became of it in the end, as the log must say it."""
     erased: bool = False
 
 
@@ -96,17 +98,19 @@ class Model:
     on: Mapping[str, Handler]
 
     def take(self, case: Replay, event: Event) -> str:
-        """Apply one event, then what was waiting; the result as the log must say it."""
-        result = self._apply(case, event)
+        """Apply one event, then what was waiting; the result of the first."""
+        result = case.results[event.reference] = self._apply(case, event)
         going = result == "folded"
         while going and case.waiting and not case.erased:
             going = False
             for each in list(case.waiting):
                 line = case.waiting.copy()
                 case.waiting.remove(each)
-                if self._apply(case, each, again=True) == "waiting":
+                came = self._apply(case, each, again=True)
+                if came == "waiting":
                     case.waiting = line
                     continue
+                case.results[each.reference] = came
                 going = True
                 break
         return result
@@ -115,6 +119,7 @@ class Model:
         """What waited too long is refused, or dropped by a service that does not judge it."""
         for event in events:
             case.waiting.remove(event)
+            case.results[event.reference] = "rejected" if self.judges(event.type) else "discarded"
             if self.judges(event.type):
                 self._say(case, event, "rejections.event.rejected", {"code": "wait_expired"}, 0)
 

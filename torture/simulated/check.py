@@ -98,9 +98,15 @@ def _one_outcome(run: Evidence, erased: set[UUID], published: list[Published]) -
             continue
         if sum(outcome.values()) != 1:
             yield f"I1/I3: {sent.reference} of {sent.case} has {outcome}"
+        row = tables["event_log"].get((sent.case, *sent.reference.split("#")))
+        if row is not None and not outcome.get(_OUTCOMES.get(row["result"], ""), 0):
+            yield f"I1: the log says that {sent.reference} of {sent.case} was {row['result']}, and it has {outcome}"
         spoken = 0 if sent.reference.endswith("#open") else effects[key]
         if sums[key] != spoken:
             yield f"I3: {sent.reference} of {sent.case} was published {sums[key]} times for {spoken} effects"
+
+
+_OUTCOMES = {"folded": "effects", "rejected": "rejections", "discarded": "discarded"}
 
 
 def _distinct(run: Evidence) -> Iterator[Any]:
@@ -147,19 +153,15 @@ def _sequences(run: Evidence, erased: set[UUID], published: list[Published]) -> 
 
 
 def versions_wrong(tables: Mapping[str, Mapping[Any, Mapping[str, Any]]]) -> Iterator[str]:
-    """I2: each version of a case belongs to one log row, or to the giving up of one."""
+    """I2: each version of a case belongs to one log row: to its taking, its retry or its giving up."""
     versions: dict[UUID, list[int]] = {}
-    discards = Counter(row["case_ref"] for row in tables["parked"].values() if row["resolution"] == "discarded")
     for (case, _, _), row in tables["event_log"].items():
-        versions.setdefault(case, []).append(row["case_version"])
-        if row["retried_version"] is not None:
-            versions[case].append(row["retried_version"])
+        made = (row["case_version"], row["retried_version"], row["discarded_version"])
+        versions.setdefault(case, []).extend(version for version in made if version is not None)
     for case, row in tables["cases"].items():
-        mine = versions.get(case, [])
-        # Erasure deletes what was parked, and with it the trace of what was given up.
-        missing = 0 if row["erased"] else row["version"] - len(mine) - discards[case]
-        if len(set(mine)) != len(mine) or missing:
-            yield f"I2: {case} is at version {row['version']}, its log holds {sorted(mine)}, {discards[case]} discarded"
+        mine = sorted(versions.get(case, []))
+        if mine != list(range(1, row["version"] + 1)):
+            yield f"I2: {case} is at version {row['version']}, its log holds {mine}"
 
 
 def _states(run: Evidence, erased: set[UUID], published: list[Published]) -> Iterator[str]:

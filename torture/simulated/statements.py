@@ -74,7 +74,7 @@ async def find_logged(s: Session, refs: list[Any], sources: list[str], ids: list
 
 _LOG = (
     "case_ref", "source", "id", "type", "topic", "partition", "offset", "time", "digest", "case_version", "result",
-    "policy_version", "sequence", "causation", "traceparent", "body",
+    "policy_version", "sequence", "causation", "traceparent", "body", "utc_offset",
 )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ async def append_log(s: Session, *columns: list[Any]) -> None:
             s.store.fences.append("unique key of event_log")
             raise asyncpg.UniqueViolationError("event_log_pkey")
         row = dict(zip(_LOG, values, strict=True))
-        s.put("event_log", key, row | {"received_at": now, "retried_version": None})
+        s.put("event_log", key, row | {"received_at": now, "retried_version": None, "discarded_version": None})
 
 
 async def mark_retried(s: Session, ref: Any, source: str, id: str, result: str, version: int, policy: str) -> None:
@@ -95,20 +95,22 @@ async def mark_retried(s: Session, ref: Any, source: str, id: str, result: str, 
     await _update(s, "event_log", (ref, source, id), result=result, retried_version=version, policy_version=policy)
 
 
-async def mark_discarded(s: Session, ref: Any, source: str, id: str) -> None:
-    s.store.seen["discarded"] += 1
-    await _update(s, "event_log", (ref, source, id), result="discarded")
+async def mark_discarded(s: Session, ref: Any, source: str, id: str, version: int | None) -> None:
+    s.store.seen["discarded"] += version is not None
+    await _update(s, "event_log", (ref, source, id), result="discarded", discarded_version=version)
 
 
-async def mark_given_up(s: Session, ref: Any, sources: list[str], ids: list[str], results: list[str]) -> None:
-    for source, id, result in zip(sources, ids, results, strict=True):
-        await _update(s, "event_log", (ref, source, id), result=result)
+async def mark_settled(s: Session, *columns: list[Any]) -> None:
+    for ref, source, id, result, policy in zip(*columns, strict=True):
+        s.store.seen["waited and was settled"] += 1
+        await _update(s, "event_log", (ref, source, id), result=result, policy_version=policy)
 
 
 async def erase_log(s: Session, refs: list[Any]) -> None:
     s.store.seen["erased"] += len(refs)
-    for key, _ in [entry for entry in s.rows("event_log") if entry[0][0] in refs]:
-        await _update(s, "event_log", key, body=None)
+    for key, row in [entry for entry in s.rows("event_log") if entry[0][0] in refs]:
+        result = "discarded" if row["result"] in ("waiting", "parked") else row["result"]
+        await _update(s, "event_log", key, body=None, result=result)
 
 
 async def append_outbox(
@@ -187,8 +189,14 @@ async def resolve_parked(s: Session, id: int, resolution: str, reason: str | Non
     await _update(s, "parked", id, resolution=resolution)
 
 
+async def mark_failed_again(s: Session, id: int, reason: str) -> None:
+    s.store.seen["failed again"] += 1
+    await _update(s, "parked", id, reason=reason)
+
+
 async def erase_parked(s: Session, refs: list[Any]) -> None:
-    for id, _ in [entry for entry in s.rows("parked") if entry[1]["case_ref"] in refs]:
+    for id, row in [entry for entry in s.rows("parked") if entry[1]["case_ref"] in refs]:
+        s.store.seen["erased behind a parked record"] += row["resolution"] is None
         await s.lock("parked", id)
         s.put("parked", id, None)
 
@@ -220,7 +228,7 @@ _BY_NAME: tuple[Model, ...] = (
     append_log,
     mark_retried,
     mark_discarded,
-    mark_given_up,
+    mark_settled,
     erase_log,
     append_outbox,
     next_outbox,
@@ -232,6 +240,7 @@ _BY_NAME: tuple[Model, ...] = (
     append_dead_letters,
     parked_of_case,
     resolve_parked,
+    mark_failed_again,
     erase_parked,
 )
 

@@ -156,6 +156,7 @@ def handlers(mended: Callable[[], bool]) -> Handlers[Sum, Policy]:
         known_type=lambda type_: type_.startswith("org.workhardening.test."),
         partner_topics=frozenset({CLINIC}),
         keeps_unreadable=frozenset({CLINIC}),
+        erasures=frozenset({Erased}),
     )
 
 

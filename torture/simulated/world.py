@@ -22,7 +22,7 @@ from runtime.consume import Consumer
 from runtime.fold import Defect
 from runtime.outbox import release_rows
 from runtime.relay import Relay
-from runtime.retry import discard_first, expire_waiting, retry_case
+from runtime.retry import NotNow, discard_first, expire_waiting, retry_case
 from runtime.settings import Settings
 from runtime.telemetry import Telemetry
 from torture.simulated import toy
@@ -87,6 +87,8 @@ class World:
         # The runtime's own jitter.
         random.seed(self.seed)
         self.store.forced = self.rng.random() < 0.1
+        self.slow_commits = self.rng.random() < 0.5
+        """COMMIT waits for the disk, so that most of what others do overtakes it."""
 
     def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -111,6 +113,8 @@ class World:
             return True
         if not open_gates:
             return False
+        if self.slow_commits and self.rng.random() < 0.98:
+            open_gates = [gate for gate in open_gates if gate[1] != "COMMIT"] or open_gates
         gate = open_gates[int(self.rng.random() * len(open_gates))]
         self.gates = [entry for entry in self.gates if entry is not gate and not entry[2].done()]
         if self.say:
@@ -264,7 +268,7 @@ class World:
         try:
             done = await retry_case(self.pool("operator"), ref, self.handlers, toy.WRITERS, bytes.fromhex(KEY))
             return done.reason is None
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, Conflict):
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, NotNow):
             return False
 
     async def discard(self, ref: UUID) -> None:

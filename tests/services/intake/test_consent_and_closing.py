@@ -17,6 +17,7 @@ from services.intake.state import Assessed, Closed, State
 from tests.services.intake.cases import (
     CASE,
     HANDLERS,
+    after,
     assessed,
     closed,
     corrected,
@@ -41,6 +42,7 @@ from workhardening_contracts.envelope import Event
 from workhardening_contracts.intake import (
     ConsentChanged,
 )
+from workhardening_contracts.readiness import EventRejected
 
 
 def test_consent_is_told_as_it_stands_now() -> None:
@@ -142,6 +144,18 @@ def test_a_rejection_marks_its_receipt_and_leaves_every_case_alone() -> None:
 def test_a_rejection_of_a_record_on_a_clinics_own_topic_marks_no_receipt() -> None:
     outcome = decide(None, said(refused("clinic.north.events.v1"), "x1", source="/services/intake"))
     assert not outcome.effects
+
+
+def test_the_receipt_of_an_event_that_came_after_the_erasure_is_rejected_with_that_code() -> None:
+    erased = said(CaseErased(reason_code="worker_request"), "e1")
+    case, folded = when(received(), erased, recorded("late"))
+    (rejection,) = folded[-1].emitted
+    told = EventRejected.model_validate_json(rejection.envelope.data)
+    after_, heard = after(case, [Event(rejection.envelope, told)])
+    (receipt,) = heard[0].effects
+    assert isinstance(receipt, ReceiptRejected)
+    assert (receipt.source, receipt.id, receipt.code) == ("/clinics/north", "late", "case_erased")
+    assert (after_.erased, after_.state) == (True, None)
 
 
 def test_another_clinics_event_for_the_case_is_refused() -> None:
