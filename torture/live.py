@@ -42,7 +42,7 @@ LATE_S = 60.0
 _TABLES = {
     "cases": "SELECT case_ref, partition, version, waiting, sequences, parked, erased FROM cases WHERE partition = $1",
     "log": 'SELECT case_ref, source, id, type, topic, partition, "offset", received_at, case_version, retried_version,'
-    " result, sequence FROM event_log WHERE partition = $1 ORDER BY case_ref, case_version",
+    " discarded_version, result, sequence FROM event_log WHERE partition = $1 ORDER BY case_ref, case_version",
     "outbox": "SELECT id, topic, case_ref, headers, held, extract(epoch FROM now() - created_at)::float8 AS age"
     " FROM outbox WHERE case_ref IN (SELECT case_ref FROM cases WHERE partition = $1) ORDER BY id",
     "parked": 'SELECT id, case_ref, topic, partition, "offset", source, event_id, reason, resolved_at, resolution'
