@@ -18,7 +18,7 @@ from runtime.cases import SQL
 from runtime.db import Pool, open_pool
 from runtime.outbox import release_rows
 from runtime.parking import headers_from_json
-from runtime.retry import Retried, discard_first, retry_case
+from runtime.retry import NotNow, Retried, discard_first, retry_case
 
 
 @app.command
@@ -113,7 +113,10 @@ async def _from_all(query: str, argument: Any) -> list[dict[str, Any]]:
 
 async def _retry(name: str, ref: UUID) -> Retried:
     async with _pool(name) as pool:
-        return await retry_case(pool, ref, handlers_of(name), service_of(name).writers, digest_key())
+        try:
+            return await retry_case(pool, ref, handlers_of(name), service_of(name).writers, digest_key())
+        except NotNow as interrupted:
+            raise CommandError(f"{name}: {interrupted}") from None
 
 
 @parked.command(name="discard")

@@ -194,7 +194,8 @@ async def _reconcile_service(target: Target, service: str, seen: Seen, found: Re
                 seen.promised[row["topic"], str(row["case_ref"])] = row["last"]
         for row in await connection.fetch(
             "SELECT case_ref, case_version FROM (SELECT case_ref, case_version FROM event_log UNION ALL"
-            " SELECT case_ref, retried_version FROM event_log WHERE retried_version IS NOT NULL) AS v"
+            " SELECT case_ref, coalesce(retried_version, discarded_version) FROM event_log"
+            " WHERE coalesce(retried_version, discarded_version) IS NOT NULL) AS v"
             " GROUP BY 1, 2 HAVING count(*) > 1"
         ):
             found.duplicate += 1
@@ -215,7 +216,7 @@ async def _reconcile_service(target: Target, service: str, seen: Seen, found: Re
         elif key not in log:
             figures.lost += 1
             found.findings.append(f"{service}: lost {type_ or 'a record'} {'/'.join(key)}")
-        elif log[key] == "rejected" or (log[key] == "waiting" and (service, key[1], key[2]) in seen.rejected):
+        elif log[key] == "rejected":
             figures.rejected += 1
             if (service, key[1], key[2]) not in seen.rejected:
                 found.findings.append(f"{service}: rejected {'/'.join(key)} and told nobody")
