@@ -6,15 +6,19 @@ Errors follow RFC 9457 with a stable `code` and the field's path, and never hold
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, cast
 
+import asyncpg
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from runtime.db import is_transient, origin
+from runtime.db import is_transient, origin, reduce_error
 from runtime.keys import bearer
 from runtime.running import Running
 
@@ -23,6 +27,9 @@ log = structlog.get_logger("http")
 PROBLEM = "application/problem+json"
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "content_type"}
+
+_KEY = HTTPBearer(scheme_name="key", description="The API key of a clinic or an employer.", auto_error=False)
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_KEY)]
 
 
 class Problem(Exception):
@@ -45,29 +52,45 @@ class Problem(Exception):
         self.headers = headers
 
 
+class ProblemBody(BaseModel):
+    """How every answer that is not a success looks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["about:blank"]
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    code: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)?$")]
+    """Stable: what programs go by."""
+    detail: str
+    """The mend, for people. It never repeats what was sent."""
+    field: str = ""
+    """The path of what is wrong; left out where there is none."""
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a door's description says of its answers that are problems, for its `responses`."""
+    content = {PROBLEM: {"schema": ProblemBody.model_json_schema()}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
 def running(request: Request) -> Running:
     """The service that answers this request."""
     return cast("Running", request.app.state.running)
 
 
-async def clinic_caller(request: Request) -> str:
+async def clinic_caller(request: Request, given: Bearer) -> str:
     """The clinic whose key this request bears. Raises Problem 401 without a valid key, 403 with another kind's."""
-    return await _caller(request, "clinic")
+    return await _caller(request, given, "clinic")
 
 
-async def employer_caller(request: Request) -> str:
+async def employer_caller(request: Request, given: Bearer) -> str:
     """The employer whose key this request bears. Raises Problem 401 and 403 likewise."""
-    return await _caller(request, "employer")
+    return await _caller(request, given, "employer")
 
 
-async def _caller(request: Request, kind: str) -> str:
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    try:
-        found = await bearer(running(request).pool, key.strip()) if scheme.lower() == "bearer" else None
-    except Exception as error:
-        if not is_transient(error):
-            raise
-        raise Problem(503, "unavailable", "try again", headers={"retry-after": "5"}) from None
+async def _caller(request: Request, given: Bearer, kind: str) -> str:
+    found = None if given is None else await bearer(running(request).pool, given.credentials.strip())
     if found is None:
         raise Problem(
             401,
@@ -94,6 +117,25 @@ def problem_response(problem: Problem) -> JSONResponse:
     return JSONResponse(body, problem.status, dict(problem.headers or {}), PROBLEM)
 
 
+def _template(request: Request) -> str:
+    """The path as the door declares it: the one that was asked for is the caller's text."""
+    return str(getattr(request.scope.get("route"), "path", ""))
+
+
+class Live(BaseModel):
+    """Answered by /healthz."""
+
+    live: bool
+    why: str
+
+
+class Ready(BaseModel):
+    """Answered by /readyz."""
+
+    ready: bool
+    why: str
+
+
 def make_app(service: str) -> FastAPI:
     """An application with health, metrics and the problem answers; the service adds its doors."""
     app = FastAPI(title=f"Work Hardening Program: {service}", docs_url=None, redoc_url=None, openapi_url=None)
@@ -111,22 +153,30 @@ def make_app(service: str) -> FastAPI:
         return problem_response(Problem(422, f"request.{first['type']}", str(first["msg"])[:200], field=path))
 
     async def on_defect(request: Request, error: Exception) -> JSONResponse:
-        log.error("request failed", path=request.url.path[:100], error=type(error).__name__, where=origin(error))
+        if is_transient(error):
+            log.warning("answered unavailable", path=_template(request), error=reduce_error(error))
+            return problem_response(Problem(503, "unavailable", "try again", headers={"retry-after": "5"}))
+        log.error("request failed", path=_template(request), error=type(error).__name__, where=origin(error))
         return problem_response(Problem(500, "internal", "a defect of ours; send the request again later"))
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(Exception, on_defect)
+    # By name as well: what is found under Exception only is answered and then raised again, as a defect should be.
+    for passing in (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        app.add_exception_handler(passing, on_defect)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
 
     async def healthz(request: Request) -> JSONResponse:
+        """Whether the process gets on with its work; one that does not is to be started again."""
         health = running(request).health()
         return JSONResponse({"live": health.live, "why": health.why}, 200 if health.live else 503)
 
     async def readyz(request: Request) -> JSONResponse:
+        """Whether the process may be sent work."""
         health = running(request).health()
         return JSONResponse({"ready": health.ready, "why": health.why}, 200 if health.ready else 503)
 
-    app.add_api_route("/healthz", healthz, methods=["GET"])
-    app.add_api_route("/readyz", readyz, methods=["GET"])
+    app.add_api_route("/healthz", healthz, methods=["GET"], response_model=Live, responses={503: {"model": Live}})
+    app.add_api_route("/readyz", readyz, methods=["GET"], response_model=Ready, responses={503: {"model": Ready}})
     return app

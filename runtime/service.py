@@ -68,6 +68,15 @@ def run(service: Service) -> None:
     sys.exit(asyncio.run(_run(service, settings)))
 
 
+def doors(service: Service) -> FastAPI:
+    """All that a service answers by HTTP; `app.state.running` is set when it has started."""
+    app = make_app(service.name)
+    add_metrics(app)
+    for router in service.routers:
+        app.include_router(router)
+    return app
+
+
 async def _run(service: Service, settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -117,11 +126,8 @@ async def _serve(
     )
     consumer.attach(broker)
     running = Running(service.name, settings, pool, publisher.publish, telemetry, consumer, relay, partitions)
-    app = make_app(service.name)
+    app = doors(service)
     app.state.running = running
-    add_metrics(app)
-    for router in service.routers:
-        app.include_router(router)
 
     # The door's address before the group's partitions: who cannot serve must not take them.
     listening = socket.create_server((settings.http_host, settings.http_port), backlog=2048)

@@ -28,7 +28,7 @@ from services.intake.admission import Desk, admit
 from services.intake.handlers import handlers
 from services.intake.policy import Policy
 from services.intake.receipts import PostgresReceipts
-from services.intake.screening import EARLIEST, Refused
+from services.intake.screening import EARLIEST, FINDINGS, Refused
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
 
 log = structlog.get_logger("bridge")
@@ -41,7 +41,7 @@ METADATA_MS = 3000
 BATCH = 200
 SLOWEST_RETRY_S = 5.0
 
-_KEPT = frozenset({"foreign_source", "id_reused"})
+_KEPT = FINDINGS
 """Refusals that are not answered but kept as dead letters: an answer bears the source and id of the record, and these
 may be those of an event that someone else, or the clinic itself, sent well."""
 

@@ -5,17 +5,32 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request
+import structlog
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import BaseModel
 
-from runtime.http import Problem, clinic_caller, running
+from runtime.http import Problem, clinic_caller, problems, running
 from runtime.relay import transient
 from services.intake.admission import Admitted, Desk, admit
 from services.intake.receipts import PostgresReceipts
-from services.intake.screening import MAX_BODY, Refused, close_all, violated
-from workhardening_contracts.envelope import PATTERNS, Envelope, Violation, clinic_source, read_http
+from services.intake.screening import FINDINGS, MAX_BODY, Refused, close_all, violated
+from workhardening_contracts import registry
+from workhardening_contracts.envelope import (
+    BINARY,
+    MENDS,
+    PATTERNS,
+    REQUIRED,
+    STRUCTURED,
+    Envelope,
+    Violation,
+    clinic_source,
+    read_http,
+)
+
+log = structlog.get_logger("door")
 
 RETRY_AFTER_S = "5"
 
@@ -23,6 +38,81 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 router = APIRouter()
+
+
+class Taken(BaseModel):
+    """Kafka has the event."""
+
+    id: str
+    source: str
+    status: Literal["accepted"]
+    status_url: str
+    """Where to ask what became of it."""
+
+
+class Standing(BaseModel):
+    """What became of an event."""
+
+    id: str
+    source: str
+    status: Literal["pending", "accepted", "rejected"]
+    reason: dict[str, Any] | None = None
+    """Of a rejection: its code, its sentence and the field."""
+
+
+class DayTaken(BaseModel):
+    """A day is closed."""
+
+    through: date
+    cases: int
+    """Open cases for which it was said."""
+    repeated: int
+    """Those of them for which it had been said before."""
+
+
+def _attribute(name: str) -> dict[str, Any]:
+    """How an attribute is described to those who send one."""
+    if name == "type":
+        return {
+            "type": "string",
+            "enum": [entry.type for entry in registry.ENTRIES if registry.from_clinic(entry.type)],
+        }
+    kind = {"type": "string", "description": MENDS[name]}
+    return {**kind, "format": "date-time"} if name == "time" else {**kind, "pattern": f"^{PATTERNS[name].pattern}$"}
+
+
+# The body and the `ce-` headers are read from the request itself, so what they hold is described here. The data of each
+# type is described by the contracts (contracts/schemas, contracts/asyncapi.yaml).
+_DATA = {"type": "object", "description": "the data of this type, as its contract describes it"}
+_EVENT: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            STRUCTURED: {
+                "schema": {
+                    "type": "object",
+                    "required": ["specversion", *REQUIRED, "data"],
+                    "properties": {
+                        "specversion": {"const": "1.0"},
+                        **{name: _attribute(name) for name in REQUIRED},
+                        "data": _DATA,
+                    },
+                }
+            },
+            BINARY: {"schema": _DATA},
+        },
+    },
+    "parameters": [
+        {
+            "name": f"ce-{name}",
+            "in": "header",
+            "required": False,
+            "description": "with a body of application/json",
+            "schema": {"const": "1.0"} if name == "specversion" else _attribute(name),
+        }
+        for name in ("specversion", *REQUIRED)
+    ],
+}
 
 
 def front_desk(request: Request) -> Desk:
@@ -40,15 +130,22 @@ Caller = Annotated[str, Depends(clinic_caller)]
 AtDesk = Annotated[Desk, Depends(front_desk)]
 
 
-@router.post("/v1/events", status_code=202)
+@router.post(
+    "/v1/events",
+    status_code=202,
+    response_model=Taken,
+    responses=problems(401, 403, 409, 413, 422, 503),
+    openapi_extra=_EVENT,
+)
 async def post_event(request: Request, clinic: Caller, desk: AtDesk) -> dict[str, Any]:
     """Take in one CloudEvent, binary or structured. 202 once Kafka has it; whether it is accepted by its judge is told
     at `status_url` and in the clinic's feed."""
-    body = await _body(request)
     try:
-        envelope = read_http(request.headers.items(), body)
+        envelope = read_http(request.headers.items(), await _body(request))
     except Violation as error:
-        raise _problem(violated(error)) from None
+        raise _refusal(clinic, violated(error)) from None
+    except Refused as refused:
+        raise _refusal(clinic, refused) from None
     # Clients with automatic tracing put the context into the HTTP header, not into the event.
     header = request.headers.get("traceparent", "")
     if envelope.traceparent is None and _TRACEPARENT.fullmatch(header):
@@ -62,7 +159,12 @@ async def post_event(request: Request, clinic: Caller, desk: AtDesk) -> dict[str
     }
 
 
-@router.get("/v1/events/{event_id:path}")
+@router.get(
+    "/v1/events/{event_id:path}",
+    response_model=Standing,
+    response_model_exclude_none=True,
+    responses=problems(401, 403, 404, 422, 503),
+)
 async def get_event(event_id: str, clinic: Caller, desk: AtDesk) -> dict[str, Any]:
     """What became of one of the clinic's own events: pending, accepted, or rejected with the reason."""
     source = clinic_source(clinic)
@@ -78,8 +180,15 @@ async def get_event(event_id: str, clinic: Caller, desk: AtDesk) -> dict[str, An
     return told if receipt.reason is None else {**told, "reason": receipt.reason}
 
 
-@router.post("/v1/days/{day}/close", status_code=202)
-async def close_day(day: str, clinic: Caller, desk: AtDesk) -> dict[str, Any]:
+@router.post(
+    "/v1/days/{day}/close",
+    status_code=202,
+    response_model=DayTaken,
+    responses=problems(401, 403, 404, 409, 422, 503),
+)
+async def close_day(
+    day: Annotated[str, Path(json_schema_extra={"format": "date"})], clinic: Caller, desk: AtDesk
+) -> dict[str, Any]:
     """Everything up to and including this date is reported, for every open case of the clinic: one DayClosed for each,
     behind whatever was answered before."""
     try:
@@ -93,7 +202,10 @@ async def close_day(day: str, clinic: Caller, desk: AtDesk) -> dict[str, Any]:
 
 
 async def _body(request: Request) -> bytes:
-    """The body, read no further than the cap: a length that is not told, or told wrongly, is counted."""
+    """The body, read no further than the cap: a length that is not told, or told wrongly, is counted.
+
+    Raises Refused.
+    """
     declared = request.headers.get("content-length", "0")
     body = bytearray()
     if not declared.isdecimal() or int(declared[:20]) <= MAX_BODY:
@@ -103,20 +215,29 @@ async def _body(request: Request) -> bytes:
                 break
         else:
             return bytes(body)
-    raise Problem(413, "too_large", f"a request has at most {MAX_BODY} bytes", headers={"connection": "close"})
+    raise Refused(413, "too_large", f"a request has at most {MAX_BODY} bytes", "send less")
 
 
 async def _admit(desk: Desk, clinic: str, envelope: Envelope) -> Admitted:
     try:
         return await admit(desk, clinic, envelope, datetime.now(UTC))
     except Refused as refused:
-        raise _problem(refused) from None
+        raise _refusal(clinic, refused) from None
     except Exception as error:
         raise _unavailable(error) from None
 
 
-def _problem(refused: Refused) -> Problem:
-    return Problem(refused.status, refused.code, f"{refused.detail}; {refused.mend}", field=refused.field)
+def _refusal(clinic: str, refused: Refused) -> Problem:
+    """The answer to what is not let in, and the one line about it in the log: the code, and nothing that was sent."""
+    if refused.code in FINDINGS:
+        log.warning("security", finding=refused.code, clinic=clinic)
+    else:
+        log.info("refused", code=refused.code, clinic=clinic)
+    # A body that is too large was not read to its end, so nothing can follow it on this connection.
+    headers = {"connection": "close"} if refused.status == 413 else None
+    return Problem(
+        refused.status, refused.code, f"{refused.detail}; {refused.mend}", field=refused.field, headers=headers
+    )
 
 
 def _unavailable(error: Exception) -> Exception:

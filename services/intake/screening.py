@@ -40,6 +40,10 @@ _DAY_CLOSED = UUID("6f1f7f0e-6a0e-5d0b-9c4e-0b9a3c1d2e4f")
 """The name space of ids derived from (source, date, case)."""
 
 
+FINDINGS = frozenset({"foreign_source", "id_reused"})
+"""Refusals that somebody should look at: an event that says it is another clinic's, or another event."""
+
+
 class Refused(Exception):
     """An event that is not let in. Says why and how to mend it; never holds a value of the event."""
 

@@ -22,7 +22,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from runtime.db import Pool, queries
-from runtime.http import Problem, clinic_caller, employer_caller, running
+from runtime.http import Problem, clinic_caller, employer_caller, problems, running
 from services.notify.disclosure import still_permitted
 from services.notify.sender import STATE
 from workhardening_contracts.envelope import BINARY, STRUCTURED
@@ -46,7 +46,7 @@ class Page(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    after: Annotated[str, Field(max_length=40)] = START
+    after: Annotated[str, Field(max_length=40, json_schema_extra={"pattern": f"^{_POSITION.pattern}$"})] = START
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
@@ -54,6 +54,28 @@ class FeedPage(Page):
     """As Page; `wait` holds the answer back for up to so many seconds while there is nothing to read."""
 
     wait: Annotated[float, Field(ge=0, le=20)] = 0
+
+
+class _Structured(Response):
+    """A CloudEvent, structured mode."""
+
+    media_type = STRUCTURED
+
+
+class Placed(BaseModel):
+    """An event and its place."""
+
+    position: str
+    event: dict[str, Any]
+    """Structured mode."""
+
+
+class Read(BaseModel):
+    """A page."""
+
+    items: list[Placed]
+    next: str
+    """The `after` of the next page; the same as this one's when that was all for now."""
 
 
 def position(after: str) -> tuple[str, int]:
@@ -69,7 +91,7 @@ def _no_parameters(request: Request) -> None:
         raise Problem(422, "query.unknown", "this address takes no query parameters", field="/query")
 
 
-@clinics.get("/feed")
+@clinics.get("/feed", response_model=Read, responses=problems(401, 403, 422, 503))
 async def feed(
     request: Request, clinic: Annotated[str, Depends(clinic_caller)], page: Annotated[FeedPage, Query()]
 ) -> Response:
@@ -84,7 +106,7 @@ async def feed(
     return _page(items, rows, page.after)
 
 
-@employers.get("/deliveries")
+@employers.get("/deliveries", response_model=Read, responses=problems(401, 403, 422, 503))
 async def deliveries(
     request: Request, employer: Annotated[str, Depends(employer_caller)], page: Annotated[Page, Query()]
 ) -> Response:
@@ -97,7 +119,12 @@ async def deliveries(
     return _page(items, rows, page.after)
 
 
-@employers.get("/cases/{ref}/status", dependencies=[Depends(_no_parameters)])
+@employers.get(
+    "/cases/{ref}/status",
+    dependencies=[Depends(_no_parameters)],
+    response_class=_Structured,
+    responses=problems(401, 403, 404, 422, 503),
+)
 async def status(request: Request, ref: UUID, employer: Annotated[str, Depends(employer_caller)]) -> Response:
     """The latest update of one case. 404 says nothing: not the caller's case, no consent, or no such case."""
     pool = running(request).pool
@@ -106,7 +133,7 @@ async def status(request: Request, ref: UUID, employer: Annotated[str, Depends(e
         audit.warning("status refused", employer=employer, case=str(ref), known=row is not None)
         raise Problem(404, "not_found", "there is no work status that you may be told for this case")
     await _disclose(pool, employer, [row])
-    return Response(bytes(row["body"]), media_type=STRUCTURED, headers=_NO_STORE)
+    return _Structured(bytes(row["body"]), headers=_NO_STORE)
 
 
 def _may_be_told(row: Row, employer: str) -> bool:
