@@ -41,12 +41,18 @@ async def append_outbox(connection: Connection, emitted: Sequence[Emitted]) -> N
     )
 
 
-async def next_rows(connection: Connection, limit: int) -> list[OutboxRow]:
-    """The lowest rows that nothing holds."""
+async def next_rows(connection: Connection, limit: int, floor: int) -> list[OutboxRow]:
+    """The lowest rows that nothing holds, from the id `floor` on."""
     return [
         OutboxRow(row["id"], row["topic"], row["case_ref"], _headers(row["headers"]), row["value"])
-        for row in await connection.fetch(SQL["next_outbox"], limit)
+        for row in await connection.fetch(SQL["next_outbox"], limit, floor)
     ]
+
+
+async def look(connection: Connection, start: int) -> tuple[int | None, frozenset[str]]:
+    """The lowest row from the id `start` on, held ones included, and the transactions that are writing rows."""
+    (row,) = await connection.fetch(SQL["look_at_outbox"], start)
+    return row["lowest"], frozenset(row["writers"])
 
 
 async def delete_rows(connection: Connection, ids: Sequence[int]) -> None:

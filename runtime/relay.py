@@ -3,7 +3,8 @@
 The lowest undeleted rows, `ORDER BY id`, are the only correct reading: `id > last` loses rows whose transactions commit
 late (701 of 3,999 measured), a snapshot horizon inverts keys, and two relays with SKIP LOCKED invert them too. One
 relay is active by a *session* advisory lock on a connection of its own, with no open transaction. If two ever run at
-once, rows are only published twice, and the inboxes absorb that.
+once, rows are only published twice, and the inboxes absorb that. A floor (floor.py) spares the reads the rows that were
+deleted; it is no position: below it no row is or will be.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from runtime import drill
 from runtime.db import Connection, is_transient, reduce_error
+from runtime.floor import Floor, looked
 from runtime.fold import Position
-from runtime.outbox import OutboxRow, delete_rows, hold_rows, next_rows
+from runtime.outbox import OutboxRow, delete_rows, hold_rows, look, next_rows
 from runtime.telemetry import Telemetry
 from workhardening_contracts.envelope import Envelope, write_kafka
 
@@ -43,6 +45,10 @@ Producer = Any
 CYCLE_ROWS = 500
 # Rows of other replicas are found by polling; our own wake the relay after COMMIT.
 POLL_S = 0.05
+# How often the floor is moved: what was deleted since is all that a read has to walk over.
+LOOK_S = 1.0
+# How often one looks below the floor all the same, for rows that a person has put there.
+LOOK_BELOW_S = 60.0
 SEND_TIMEOUT_S = 30.0
 # How long a freed lock goes unnoticed by a relay that stands by.
 STANDBY_S = 1.0
@@ -157,6 +163,9 @@ class Relay:
         self._telemetry = telemetry
         self._awake = asyncio.Event()
         self._partition_of: Any = DefaultPartitioner()
+        self._floor = Floor()
+        self._seen = 0
+        self._look_at = self._look_below_at = 0.0
         self.last_turn = time.monotonic()
         """When the relay last looked at the outbox or at the lock; liveness reads it."""
         self.active = False
@@ -202,6 +211,8 @@ class Relay:
                 await asyncio.sleep(STANDBY_S)
             producer = new_producer(self._bootstrap, f"{self._schema}-relay")
             await asyncio.wait_for(producer.start(), SEND_TIMEOUT_S)
+            # Another database may have taken the first one's place, and its ids may begin lower.
+            self._floor, self._seen = Floor(), 0
             self.active = True
             log.info("relay leads", schema=self._schema)
             while True:
@@ -219,14 +230,30 @@ class Relay:
     async def _cycle(self, connection: Connection, producer: Producer) -> int:
         """Publish and delete one read of rows; returns how many were read."""
         self._awake.clear()
-        rows = await next_rows(connection, CYCLE_ROWS)
+        await self._look(connection)
+        rows = await next_rows(connection, CYCLE_ROWS, self._floor.at)
         self.last_turn = time.monotonic()
         if rows:
+            self._seen = max(self._seen, rows[-1].id)
             sent = await self._send(connection, producer, rows)
             drill.point("relay_published")
             await delete_rows(connection, sent)
             drill.point("relay_deleted")
         return len(rows)
+
+    async def _look(self, connection: Connection) -> None:
+        """Now and then, move the floor."""
+        now = asyncio.get_running_loop().time()
+        if now < self._look_at:
+            return
+        below = now >= self._look_below_at
+        lowest, writers = await look(connection, 0 if below else self._floor.at)
+        moved = looked(self._floor, lowest, writers, self._seen)
+        if moved.at < self._floor.at:
+            log.error("a row stood below the floor: who wrote it?", schema=self._schema, row=lowest)
+        self._floor, self._look_at = moved, now + LOOK_S
+        if below:
+            self._look_below_at = now + LOOK_BELOW_S
 
     async def _send(self, connection: Connection, producer: Producer, rows: Sequence[OutboxRow]) -> list[int]:
         """Send one batch per partition (more only where one is full). Returns the ids that the broker has."""

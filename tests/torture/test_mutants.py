@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,7 +18,7 @@ from runtime import consume, relay
 from runtime.batch import apply
 from runtime.cases import SQL, Conflict, add_partitions
 from runtime.fold import Emitted, Position
-from runtime.outbox import append_outbox
+from runtime.outbox import append_outbox, hold_rows, release_rows
 from runtime.records import Record, open_record
 from runtime.relay import Relay
 from tests.conftest import Database, Kafka
@@ -232,6 +233,58 @@ async def a_lower_id_commits_late(dsn: str) -> list[str]:
 
 async def test_mutant_position_instead_of_deletion_is_caught(new_schema: Callable[[], Awaitable[str]]) -> None:
     await caught("position_instead_of_deletion", a_lower_id_commits_late, new_schema)
+
+
+@contextlib.contextmanager
+def one_relay(dsn: str) -> Generator[Relay]:
+    """A relay that moves its floor at each cycle, and does not look below it."""
+    with patch.object(relay, "LOOK_S", 0.0), patch.object(relay, "LOOK_BELOW_S", math.inf):
+        yield new_relay(dsn)
+
+
+async def some_cycles(one: Relay, connection: Any, tape: Tape) -> None:
+    for _ in range(5):
+        await one._cycle(connection, tape)  # pyright: ignore[reportPrivateUsage]
+
+
+async def left(connection: Any) -> list[str]:
+    rows = await connection.fetchval("SELECT count(*) FROM outbox")
+    return [f"I9: {rows} rows stay in the outbox"] if rows else []
+
+
+async def the_floor_meets_a_writer(dsn: str) -> list[str]:
+    tape = Tape()
+    async with connections(dsn, 3) as (slow, quick, own):
+        with one_relay(dsn) as one:
+            open_transaction = slow.transaction()
+            await open_transaction.start()
+            await promise(slow, uuid.uuid4(), "1")
+            await promise(quick, uuid.uuid4(), "0")
+            await some_cycles(one, own, tape)
+            await open_transaction.commit()
+            await some_cycles(one, own, tape)
+        return await left(own)
+
+
+async def test_mutant_floor_rises_at_once_is_caught(new_schema: Callable[[], Awaitable[str]]) -> None:
+    await caught("floor_rises_at_once", the_floor_meets_a_writer, new_schema)
+
+
+async def the_floor_meets_a_held_row(dsn: str) -> list[str]:
+    tape = Tape()
+    async with connections(dsn, 1) as (own,):
+        with one_relay(dsn) as one:
+            await promise(own, uuid.uuid4(), "0")
+            await promise(own, uuid.uuid4(), "1")
+            await hold_rows(own, [1], "refused")
+            await some_cycles(one, own, tape)
+            await release_rows(own, None)
+            await some_cycles(one, own, tape)
+        return await left(own)
+
+
+async def test_mutant_floor_passes_a_held_row_is_caught(new_schema: Callable[[], Awaitable[str]]) -> None:
+    await caught("floor_passes_a_held_row", the_floor_meets_a_held_row, new_schema)
 
 
 async def a_transaction_is_numbered_before_it_has_the_lock(dsn: str) -> list[str]:

@@ -11,6 +11,7 @@ import asyncpg
 
 from runtime import batch, consume, relay
 from runtime.cases import SQL
+from runtime.floor import Floor
 from torture.mutants.registry import mutant
 from torture.simulated.store import MODELS, Row, Session
 
@@ -21,7 +22,7 @@ def delete_before_publish() -> Generator[None]:
 
     async def cycle(self: Any, connection: Any, producer: Any) -> int:
         self._awake.clear()
-        rows = await relay.next_rows(connection, relay.CYCLE_ROWS)
+        rows = await relay.next_rows(connection, relay.CYCLE_ROWS, 0)
         if rows:
             await relay.delete_rows(connection, [row.id for row in rows])
             await self._send(connection, producer, rows)
@@ -34,23 +35,46 @@ def delete_before_publish() -> Generator[None]:
 @mutant("a row that the broker refused holds itself only, not its case", rung=1, caught_by="I4")
 def successors_of_a_held_row() -> Generator[None]:
     """What its case said later is published first; the held row follows when a person lets it go."""
-    text = "SELECT id, topic, case_ref, headers, value FROM outbox WHERE held IS NULL ORDER BY id LIMIT $1"
+    text = "SELECT id, topic, case_ref, headers, value FROM outbox WHERE id >= $2 AND held IS NULL ORDER BY id LIMIT $1"
 
-    async def not_held(s: Session, limit: int) -> list[Row]:
-        return [row for _, row in sorted(s.rows("outbox")) if row["held"] is None][:limit]
+    async def not_held(s: Session, limit: int, floor: int) -> list[Row]:
+        return [row for id, row in sorted(s.rows("outbox")) if id >= floor and row["held"] is None][:limit]
 
     with patch.dict(SQL, {"next_outbox": text}), patch.dict(MODELS, {text: not_held}):  # pyright: ignore[reportArgumentType]
+        yield
+
+
+@mutant("the floor rises to what was read, whoever is still writing", rung=3, caught_by="I9")
+def floor_rises_at_once() -> Generator[None]:
+    """A transaction that drew a lower id and commits later is not read before the next look below the floor."""
+
+    def at_once(floor: Floor, lowest: int | None, writers: Any, seen: int) -> Floor:
+        return Floor(seen + 1 if lowest is None else min(seen + 1, lowest))
+
+    with patch.object(relay, "looked", at_once):
+        yield
+
+
+@mutant("the floor rises past a row that the broker refused", rung=3, caught_by="I9")
+def floor_passes_a_held_row() -> Generator[None]:
+    """When a person lets it go, what its case said later is read first."""
+
+    def past(floor: Floor, lowest: int | None, writers: Any, seen: int) -> Floor:
+        return looked(floor, None, writers, seen)
+
+    looked = relay.looked
+    with patch.object(relay, "looked", past):
         yield
 
 
 @mutant("the relay reads `id > last position`", rung=3, caught_by="I9")
 def position_instead_of_deletion() -> Generator[None]:
     """A transaction that drew a lower id and commits later is skipped."""
-    text = SQL["next_outbox"].replace("ORDER BY", "AND id > $2 ORDER BY")
+    text = SQL["next_outbox"].replace("id >= $2", "id > $2")
     assert text != SQL["next_outbox"]
     last = 0
 
-    async def next_rows(connection: Any, limit: int) -> list[relay.OutboxRow]:
+    async def next_rows(connection: Any, limit: int, floor: int) -> list[relay.OutboxRow]:
         nonlocal last
         rows = _rows(await connection.fetch(text, limit, last))
         last = max([last, *(row.id for row in rows)])
@@ -77,7 +101,7 @@ def two_relays_skip_locked() -> Generator[None]:
 
     async def cycle(self: Any, connection: Any, producer: Any) -> int:
         async with connection.transaction():
-            rows = _rows(await connection.fetch(text, relay.CYCLE_ROWS))
+            rows = _rows(await connection.fetch(text, relay.CYCLE_ROWS, 0))
             if rows:
                 await relay.delete_rows(connection, await self._send(connection, producer, rows))
         return len(rows)

@@ -125,12 +125,21 @@ async def append_outbox(
         s.put("outbox", id, row)
 
 
-async def next_outbox(s: Session, limit: int) -> list[Row]:
+async def next_outbox(s: Session, limit: int, floor: int) -> list[Row]:
     if s.store.advisory is not s and not s.store.forced:
         s.store.fences.append("relay without its lock")
     rows = [row for _, row in sorted(s.rows("outbox"))]
     held = {(row["topic"], row["case_ref"]) for row in rows if row["held"] is not None}
-    return [row for row in rows if (row["topic"], row["case_ref"]) not in held][:limit]
+    free = [row for row in rows if (row["topic"], row["case_ref"]) not in held]
+    return [row for row in free if row["id"] >= floor][:limit]
+
+
+async def look_at_outbox(s: Session, start: int) -> list[Row]:
+    lowest = min((id for id, _ in s.rows("outbox") if id >= start), default=None)
+    await s.pause("locks are read")
+    writers = [session.transaction_id for session in s.store.sessions if session.writes("outbox")]
+    s.store.seen["floor met a writer"] += bool(writers)
+    return [{"lowest": lowest, "writers": writers}]
 
 
 async def delete_outbox(s: Session, ids: list[int]) -> None:
@@ -232,6 +241,7 @@ _BY_NAME: tuple[Model, ...] = (
     erase_log,
     append_outbox,
     next_outbox,
+    look_at_outbox,
     delete_outbox,
     hold_outbox,
     release_outbox,

@@ -50,7 +50,7 @@ class Store:
         self.places: set[tuple[str, int, int]] = set()
         """The unique key of `parked`."""
         self.locks: dict[tuple[str, Any], _Lock] = {}
-        self.ids = {"outbox": 0, "parked": 0, "noted": 0}
+        self.ids = {"outbox": 0, "parked": 0, "noted": 0, "session": 0}
         self.advisory: Session | None = None
         self.forced = False
         """Two relays are made to run: the advisory lock is granted to whoever asks."""
@@ -62,7 +62,7 @@ class Store:
         """What the run met, so that a test can tell a quiet seed from a storm."""
 
     def draw(self, table: str) -> int:
-        """The next value of an identity column; a rollback does not give it back."""
+        """The next value of an identity column (or number of a session); a rollback does not give it back."""
         self.ids[table] += 1
         return self.ids[table]
 
@@ -79,6 +79,7 @@ class Session:
         self._aborted = False
         self._closed = False
         self.committing = False
+        self._number, self._transactions = store.draw("session"), 0
         store.sessions.append(self)
 
     def is_closed(self) -> bool:
@@ -184,6 +185,7 @@ class Session:
         overlay, self._overlay, self._aborted = self._overlay, None, False
         if overlay is None:
             return
+        self._transactions += 1
         if commit:
             for table, rows in overlay.items():
                 stored = self.store.tables[table]
@@ -206,6 +208,19 @@ class Session:
                 return
 
     # what the models use
+
+    @property
+    def transaction_id(self) -> str:
+        """PostgreSQL's virtual transaction id."""
+        return f"{self._number}/{self._transactions}"
+
+    def writes(self, table: str) -> bool:
+        """Whether this transaction holds the lock of those who write a table."""
+        return table in (self._overlay or {})
+
+    async def pause(self, label: str) -> None:
+        """A point inside a statement at which other sessions may go on: what it read before may be stale now."""
+        await self._gate(label)
 
     def take(self, lock: _Lock) -> None:
         lock.holder = self
