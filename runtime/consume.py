@@ -8,8 +8,10 @@ explicitly, after COMMIT, through the consumer itself: `ack()` commits without o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
@@ -72,9 +74,11 @@ class Counts:
     records: int = 0
     folded: int = 0
     duplicates: int = 0
-    parked: int = 0
-    dead_lettered: int = 0
     retries: int = 0
+    parked: Counter[str] = field(default_factory=Counter[str])
+    """By the class of the reason: what stands before its first dot."""
+    dead_lettered: Counter[str] = field(default_factory=Counter[str])
+    """Likewise."""
 
 
 @dataclass
@@ -173,6 +177,9 @@ class Consumer(Generic[S, P]):
 
     async def _process(self, raw: Sequence[Any]) -> None:
         records = [record_of(entry) for entry in raw]
+        for position in (record.position for record in records):
+            # What came first since the assignment is the first that is not finished.
+            self._done.setdefault(TopicPartition(position.topic, position.partition), position.offset)
         opened, spans = self._open(records)
         try:
             writes = await self._write(opened, {record.position.partition for record in records})
@@ -285,8 +292,8 @@ class Consumer(Generic[S, P]):
         counts.batches += 1
         counts.records += len(records)
         counts.duplicates += writes.duplicates
-        counts.parked += len(writes.parked)
-        counts.dead_lettered += len(writes.dead)
+        counts.parked.update(row.reason.partition(".")[0] for row in writes.parked)
+        counts.dead_lettered.update(reason.partition(".")[0] for _, reason in writes.dead)
         counts.folded += len(writes.log) - len(writes.parked)
         for partition in {case.partition for case in writes.cases.values()}:
             mine = [ref for ref, case in writes.cases.items() if case.partition == partition]
@@ -298,6 +305,38 @@ class Consumer(Generic[S, P]):
         places = [place for place in self.consumer.assignment() if place.partition == partition]
         self.consumer.pause(*places)
         log.critical("partition stopped: case after case fails; mend the service and restart it", partition=partition)
+
+    async def lag(self) -> dict[TopicPartition, int]:
+        """How many records of each partition that is ours are not finished, by the end that the last fetch told.
+
+        Nothing is asked of the broker. What has not been fetched from since it was assigned is left out.
+        """
+        if self._poll is None or self.consumer is None:
+            return {}
+        ends = {place: self.consumer.highwater(place) for place in self.consumer.assignment()}
+        found: dict[TopicPartition, int] = {}
+        for place, end in ends.items():
+            if end is None:
+                continue
+            done = self._done.get(place)
+            if done is None:
+                with contextlib.suppress(IllegalStateError, TimeoutError):
+                    done = await asyncio.wait_for(self.consumer.position(place), 1)  # known, since it was fetched from
+            if done is not None:
+                found[place] = max(end - done, 0)
+        return found
+
+    def stopped(self) -> int:
+        """How many partition numbers the breaker has stopped."""
+        if self._poll is None or self.consumer is None:
+            return 0
+        return len({place.partition for place in self.consumer.paused()})
+
+    def stalled_s(self) -> float:
+        """Seconds since the last batch was finished, while there is one to finish; otherwise 0."""
+        if self._poll is None or self.consumer is None or not self._behind():
+            return 0.0
+        return time.monotonic() - self.last_progress
 
     async def watch(self) -> None:
         """Halt the process when there are records and none is committed for the watchdog's time."""

@@ -1,32 +1,178 @@
-"""/metrics in the Prometheus text format: what this process did, and how old what it owes is."""
+"""/metrics in the Prometheus text format: what this process did, and what its service owes and for how long.
+
+A scrape costs a few statements that an index answers and asks nothing of the broker. Labels are services, topics,
+partitions and classes of reasons: a bounded set, and nothing of a case.
+"""
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict
-from typing import cast
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
+import asyncpg
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
 from runtime.cases import SQL
+from runtime.db import Pool, reduce_error
 from runtime.http import running
+from runtime.running import Running
+
+log = structlog.get_logger("metrics")
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# A scrape must not hang with the database; Prometheus gives up after 10 s by default.
+DATABASE_S = 3.0
+
+# All are told from the start, with 0: the first of a kind would be no increase to Prometheus otherwise.
+PARKED_REASONS = ("handler", "write", "contract", "envelope", "json", "state_unreadable", "behind_parked", "other")
+DEAD_REASONS = ("contract", "envelope", "json", "kafka", "id_reused", "foreign_source", "other")
+
+Labels = Mapping[str, str]
 
 
-def add_metrics(app: FastAPI) -> None:
-    """Serve /metrics. Labels name the service only."""
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A figure that the service's own tables answer."""
+
+    name: str
+    help: str
+    query: str
+    """One number; it must read no more than an index and a bounded number of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A name with its figures."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    figures: list[tuple[Labels, float]] = field(default_factory=list[tuple[Labels, float]])
+
+
+GAUGES = (
+    Gauge(
+        "whp_outbox_oldest_seconds",
+        "How long the oldest event that is decided and that nothing holds has waited to be published.",
+        SQL["oldest_unpublished"],
+    ),
+    Gauge(
+        "whp_outbox_held_rows",
+        "Events that the broker refused for good; their case's later events on the topic wait behind them.",
+        SQL["count_held"],
+    ),
+    Gauge("whp_parked_cases", "Cases that failed for good and wait for a person.", SQL["count_parked_cases"]),
+    Gauge("whp_parked_oldest_seconds", "How long the oldest parked record has waited.", SQL["oldest_parked"]),
+    Gauge(
+        "whp_dead_letters",
+        "Records kept that name no readable case, of the bridge too. Counted up to 10,000.",
+        SQL["count_dead_letters"],
+    ),
+)
+
+
+def add_metrics(app: FastAPI, gauges: Iterable[Gauge] = ()) -> None:
+    """Serve /metrics; `gauges` are the service's own."""
+    mine = (*GAUGES, *gauges)
 
     async def metrics(request: Request) -> PlainTextResponse:
+        """Prometheus's text format."""
         it = running(request)
-        figures: dict[str, float] = {
-            f"whp_{name}_total": float(value) for name, value in asdict(it.consumer.counts).items()
-        }
-        async with it.pool.acquire(timeout=5) as connection:
-            figures["whp_outbox_oldest_seconds"] = cast("float", await connection.fetchval(SQL["outbox_age"]))
-            figures["whp_parked_cases"] = float(cast("int", await connection.fetchval(SQL["count_parked"])))
-        figures["whp_relay_active"] = float(it.relay.active)
-        figures["whp_seconds_since_progress"] = time.monotonic() - it.consumer.last_progress
-        lines = [f'{name}{{service="{it.service}"}} {value:g}' for name, value in sorted(figures.items())]
-        return PlainTextResponse("\n".join(lines) + "\n")
+        found = [*_counted(it), *await _consumed(it), *await _asked(it.pool, mine)]
+        return PlainTextResponse(written(found, {"service": it.service}), media_type=CONTENT_TYPE)
 
-    app.add_api_route("/metrics", metrics, methods=["GET"])
+    app.add_api_route("/metrics", metrics, methods=["GET"], response_class=PlainTextResponse)
+
+
+def _counted(it: Running) -> list[Metric]:
+    counts = it.consumer.counts
+    plain = {
+        "batches": (counts.batches, "Batches that were committed by this process."),
+        "records": (counts.records, "Records in them."),
+        "folded": (counts.folded, "Events of them that were taken: folded, left to wait, ignored or rejected."),
+        "duplicates": (counts.duplicates, "Events that had been taken before, and were absorbed."),
+        "retries": (counts.retries, "Attempts at a batch that failed and were made again."),
+    }
+    return [
+        *(Metric(f"whp_{name}_total", "counter", help_, [({}, value)]) for name, (value, help_) in plain.items()),
+        Metric(
+            "whp_parked_total",
+            "counter",
+            "Records parked, by the class of the reason; behind_parked are successors of a parked one.",
+            _by_reason(counts.parked, PARKED_REASONS),
+        ),
+        Metric(
+            "whp_dead_lettered_total",
+            "counter",
+            "Records kept as dead letters by the consumer, by the class of the reason.",
+            _by_reason(counts.dead_lettered, DEAD_REASONS),
+        ),
+    ]
+
+
+def _by_reason(counts: Counter[str], known: tuple[str, ...]) -> list[tuple[Labels, float]]:
+    tally = Counter(dict.fromkeys(known, 0))
+    for reason, count in counts.items():
+        tally[reason if reason in known else "other"] += count
+    return [({"reason": reason}, count) for reason, count in tally.items()]
+
+
+async def _consumed(it: Running) -> list[Metric]:
+    lag = sorted((await it.consumer.lag()).items())
+    return [
+        Metric(
+            "whp_consumer_lag_records",
+            "gauge",
+            "Records of a partition that this process owns and has not finished, by the end its last fetch told.",
+            [({"topic": place.topic, "partition": str(place.partition)}, count) for place, count in lag],
+        ),
+        Metric(
+            "whp_consumer_stalled_seconds",
+            "gauge",
+            "Seconds since this process last committed a batch, while it has something to commit; otherwise 0.",
+            [({}, it.consumer.stalled_s())],
+        ),
+        Metric(
+            "whp_partitions_stopped",
+            "gauge",
+            "Partition numbers that the breaker has stopped: case after case failed there.",
+            [({}, it.consumer.stopped())],
+        ),
+        Metric(
+            "whp_relay_active",
+            "gauge",
+            "1 in the one process of a service that publishes its outbox.",
+            [({}, float(it.relay.active))],
+        ),
+    ]
+
+
+async def _asked(pool: Pool, gauges: Iterable[Gauge]) -> list[Metric]:
+    """What the tables say; when they cannot be asked, that, so that the other figures still come."""
+    found: list[Metric] = []
+    up = 1.0
+    try:
+        async with asyncio.timeout(DATABASE_S), pool.acquire(timeout=DATABASE_S) as connection:
+            for gauge in gauges:
+                value = float(await connection.fetchval(gauge.query))
+                found.append(Metric(gauge.name, "gauge", gauge.help, [({}, value)]))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        log.warning("the database does not tell", error=reduce_error(error))
+        up = 0.0
+    return [*found, Metric("whp_database_up", "gauge", "1 when the database answered this scrape.", [({}, up)])]
+
+
+def written(metrics: Iterable[Metric], labels: Labels) -> str:
+    """The text format, with `labels` on every figure."""
+    lines: list[str] = []
+    for metric in metrics:
+        lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
+        for own, value in metric.figures:
+            pairs = ",".join(f'{name}="{text}"' for name, text in {**labels, **own}.items())
+            lines.append(f"{metric.name}{{{pairs}}} {value:.16g}")
+    return "\n".join(lines) + "\n"
