@@ -27,7 +27,7 @@ from runtime.consume import Consumer, Halt
 from runtime.db import Pool, Writer, open_pool, reduce_error
 from runtime.fold import Handlers
 from runtime.http import make_app
-from runtime.metrics import add_metrics
+from runtime.metrics import Gauge, add_metrics
 from runtime.migrate import pending
 from runtime.relay import Publisher, Relay, transient
 from runtime.retry import expire_waiting
@@ -50,7 +50,7 @@ EXIT_S = 25.0
 
 @dataclass(frozen=True)
 class Service:
-    """What makes a service: its decisions, what it reads, its tables' writers, its doors and its workers."""
+    """What makes a service: its decisions, what it reads, its tables' writers, its doors, workers and own figures."""
 
     name: str
     handlers: Callable[[Settings], Handlers[Any, Any]]
@@ -58,6 +58,7 @@ class Service:
     writers: Mapping[type, Writer] = field(default_factory=dict[type, Writer])
     routers: tuple[APIRouter, ...] = ()
     workers: tuple[Callable[[Running], Coroutine[Any, Any, None]], ...] = ()
+    gauges: tuple[Gauge, ...] = ()
 
 
 def run(service: Service) -> None:
@@ -71,7 +72,7 @@ def run(service: Service) -> None:
 def doors(service: Service) -> FastAPI:
     """All that a service answers by HTTP; `app.state.running` is set when it has started."""
     app = make_app(service.name)
-    add_metrics(app)
+    add_metrics(app, service.gauges)
     for router in service.routers:
         app.include_router(router)
     return app

@@ -8,6 +8,7 @@ from runtime.service import Service, run
 from runtime.settings import Settings
 from services.notify.door import clinics, employers
 from services.notify.effects import WRITERS
+from services.notify.gauges import GAUGES
 from services.notify.handlers import handlers
 from services.notify.mail import mail
 from services.notify.policy import Policy
@@ -33,6 +34,7 @@ SERVICE = Service(
     writers=WRITERS,
     routers=(clinics, employers),
     workers=(deliver, mail),
+    gauges=GAUGES,
 )
 
 if __name__ == "__main__":

@@ -1,0 +1,24 @@
+"""What notify owes employers and clinics, for /metrics. Employers and clinics are not named there."""
+
+from __future__ import annotations
+
+from runtime.db import queries
+from runtime.metrics import Gauge
+
+_SQL = queries("services.notify")
+
+GAUGES = (
+    Gauge(
+        "whp_deliveries_oldest_seconds",
+        "How long the oldest work-status update has waited that has an endpoint to go to.",
+        _SQL["oldest_delivery"],
+    ),
+    Gauge("whp_deliveries_pending", "Work-status updates that are not delivered yet.", _SQL["count_deliveries"]),
+    Gauge(
+        "whp_deliveries_unaddressed",
+        "Of these, those whose employer has no endpoint, or one that is disabled.",
+        _SQL["count_unaddressed"],
+    ),
+    Gauge("whp_messages_oldest_seconds", "How long the oldest mail has waited to be sent.", _SQL["oldest_message"]),
+    Gauge("whp_messages_held", "Mail of clinics that have no mailbox yet.", _SQL["count_held_messages"]),
+)
