@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -15,12 +15,27 @@ from runtime.fold import Position
 from runtime.records import Record
 
 
+@dataclass(slots=True)
+class Undecodable:
+    """Stands for a record that the Kafka client cannot decode: its place is all that is known of it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int = 0
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    value: bytes | None = None
+
+
 class Poll:
-    """FastStream's next batch, with a way round one bad record.
+    """The next records that a consumer has, with a way round one bad record.
 
     A header's name that is not UTF-8 makes aiokafka's `getmany` raise and forget what it had gathered, of other
     partitions too, with the positions moved on. So the positions are moved back to what was processed, and records are
     read one by one until the bad one is found; its place alone stands for it, and it becomes a dead letter.
+
+    `fetch` gives the next records of all partitions; `done` is where processing stands, for its owner to keep.
     """
 
     def __init__(self, fetch: Callable[[Any], Awaitable[tuple[Any, ...]]], done: Mapping[TopicPartition, int]) -> None:
@@ -54,7 +69,7 @@ class Poll:
             except UnicodeDecodeError:
                 consumer.seek(place, offset + 1)
                 self._searched = None
-                found.append(_undecodable(place, offset))
+                found.append(Undecodable(place.topic, place.partition, offset))
                 break
             found += taken.get(place, ())
         return tuple(found)
@@ -78,10 +93,4 @@ def record_of(raw: Any) -> Record:
         raw.key,
         tuple(raw.headers),
         raw.value,
-    )
-
-
-def _undecodable(place: TopicPartition, offset: int) -> Any:
-    return SimpleNamespace(
-        topic=place.topic, partition=place.partition, offset=offset, timestamp=0, key=None, headers=(), value=None
     )

@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from runtime.db import Pool, reduce_error
 from runtime.fold import Position, Refusal, rejection_of
 from runtime.parking import write_dead_letter
 from runtime.policy import Policies
+from runtime.poll import Poll, Undecodable
 from runtime.relay import transient
 from runtime.running import Running
 from services.intake.admission import Desk, admit
@@ -96,15 +97,32 @@ async def run_bridge(running: Running) -> None:
         max_poll_interval_ms=600_000,
     )
     consumer.subscribe(pattern=OWN_TOPICS.pattern)
+    # A partition that went to another member and came back is searched for a bad record from where it stood here: what
+    # is taken in again is absorbed.
+    done: dict[TopicPartition, int] = {}
+    poll = Poll(_fetch, done)
     try:
         await consumer.start()
         while True:
-            async for partition, records in fetched(consumer, bridge):
-                for record in records:
-                    await take_in(bridge, record)
-                await _commit(consumer, partition, records[-1].offset + 1)
+            await take_turn(bridge, consumer, poll, done)
     finally:
         await asyncio.wait_for(consumer.stop(), 10)
+
+
+async def take_turn(bridge: Bridge, consumer: Any, poll: Poll, done: dict[TopicPartition, int]) -> None:
+    """Take in what has come next, and tell the broker that it is finished."""
+    finished: dict[TopicPartition, int] = {}
+    for record in await poll(consumer):
+        await take_in(bridge, record)
+        place = TopicPartition(record.topic, record.partition)
+        done[place] = finished[place] = record.offset + 1
+    if finished:
+        await _commit(consumer, finished)
+
+
+async def _fetch(consumer: Any) -> tuple[Consumed, ...]:
+    found: dict[TopicPartition, Sequence[Consumed]] = await consumer.getmany(timeout_ms=500, max_records=BATCH)
+    return tuple(record for records in found.values() for record in records)
 
 
 async def take_in(bridge: Bridge, record: Consumed) -> None:
@@ -124,6 +142,8 @@ async def take_in(bridge: Bridge, record: Consumed) -> None:
 
 
 async def _take_in(bridge: Bridge, record: Consumed) -> None:
+    if isinstance(record, Undecodable):
+        return await bridge.bury(_position(record), None, "kafka.undecodable")
     named = OWN_TOPICS.match(record.topic)
     if named is None:
         return await bridge.bury(_position(record), record, "topic_unknown")
@@ -151,54 +171,14 @@ async def _answer(bridge: Bridge, envelope: Envelope, position: Position, refuse
     await bridge.desk.publish(rejected.topic, rejected.envelope)
 
 
-async def fetched(consumer: Any, bridge: Bridge) -> AsyncIterator[tuple[TopicPartition, Sequence[Consumed]]]:
-    """The next records by partition.
-
-    A header's name that is not UTF-8 makes aiokafka's `getmany` raise, and forget what it had gathered so far, of other
-    topics too, with the positions moved on. So they are moved back, and the record is looked for one by one.
-    """
-    before = {partition: await consumer.position(partition) for partition in consumer.assignment()}
+async def _commit(consumer: Any, offsets: dict[TopicPartition, int]) -> None:
     try:
-        found: dict[TopicPartition, Sequence[Consumed]] = await consumer.getmany(timeout_ms=500, max_records=BATCH)
-    except UnicodeDecodeError:
-        for partition, offset in before.items():
-            consumer.seek(partition, offset)
-        async for each in _one_by_one(consumer, bridge):
-            yield each
-        return
-    for partition, records in found.items():
-        if records:
-            yield partition, records
-
-
-async def _one_by_one(consumer: Any, bridge: Bridge) -> AsyncIterator[tuple[TopicPartition, Sequence[Consumed]]]:
-    """Single records, until the one that cannot be decoded is met, kept by its place and passed over, or is another
-    member's to meet."""
-    assigned = consumer.assignment()
-    while consumer.assignment() == assigned:
-        for partition in assigned:
-            offset: int = await consumer.position(partition)
-            try:
-                found: dict[TopicPartition, Sequence[Consumed]] = await consumer.getmany(
-                    partition, timeout_ms=100, max_records=1
-                )
-            except UnicodeDecodeError:
-                await bridge.bury(Position(partition.topic, partition.partition, offset), None, "kafka.undecodable")
-                consumer.seek(partition, offset + 1)
-                return
-            for records in found.values():
-                if records:
-                    yield partition, records
-
-
-async def _commit(consumer: Any, partition: TopicPartition, offset: int) -> None:
-    try:
-        await consumer.commit({partition: offset})
-    except CommitFailedError:
-        # The partition has a new owner, who takes these records in again; the receipts and the event log absorb that.
-        log.info("commit passed to the new owner", topic=partition.topic)
+        await consumer.commit(offsets)
+    except (CommitFailedError, IllegalStateError):
+        # A partition has a new owner, who takes its records in again; the receipts and the event log absorb that.
+        log.info("commit passed to the new owner", partitions=len(offsets))
     except KafkaError as error:
-        log.warning("commit failed; the next one covers it", topic=partition.topic, error=type(error).__name__)
+        log.warning("commit failed; the next one covers it", error=type(error).__name__)
 
 
 def _position(record: Consumed) -> Position:

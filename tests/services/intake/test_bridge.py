@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +11,9 @@ import pytest
 from aiokafka import TopicPartition
 
 from runtime.fold import Position
+from runtime.poll import Poll, Undecodable
 from services.intake import bridge as bridge_module
-from services.intake.bridge import OWN_TOPICS, Bridge, Consumed, fetched, take_in
+from services.intake.bridge import OWN_TOPICS, Bridge, Consumed, take_in, take_turn
 from services.intake.screening import ALL_CASES
 from tests.services.intake.cases import CASE, NOON, TODAY, assessed
 from tests.services.intake.desk import MemoryBroker, MemoryReceipts, desk_of
@@ -206,6 +207,7 @@ class Log:
     def __init__(self, ends: dict[TopicPartition, int], undecodable: set[tuple[TopicPartition, int]]) -> None:
         self.ends, self.undecodable = ends, undecodable
         self.at = dict.fromkeys(ends, 0)
+        self.commits: dict[TopicPartition, int] = {}
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, Any]:
         found: dict[TopicPartition, list[Record]] = {}
@@ -215,7 +217,7 @@ class Log:
                 if (partition, offset) in self.undecodable:
                     self.at[partition] = offset
                     raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-                found.setdefault(partition, []).append(record(offset))
+                found.setdefault(partition, []).append(replace(record(offset), topic=partition.topic))
             self.at[partition] = min(self.ends[partition], start + max_records)
         return found
 
@@ -228,14 +230,38 @@ class Log:
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.at[partition] = offset
 
+    async def committed(self, partition: TopicPartition) -> int | None:
+        return self.commits.get(partition)
 
-async def test_a_record_that_the_client_cannot_decode_is_kept_by_its_place_and_costs_no_other_record() -> None:
+    async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.commits |= offsets
+
+
+async def test_a_record_that_the_client_cannot_decode_is_kept_by_its_place_and_costs_no_other_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     one, two, three = (TopicPartition(f"clinic.{name}.events.v1", 0) for name in ("one", "two", "three"))
     log = Log({one: 4, two: 7, three: 3}, {(two, 2), (two, 5), (three, 0)})
-    world = World()
-    taken: dict[TopicPartition, list[int]] = {one: [], two: [], three: []}
-    while log.at != log.ends:
-        async for partition, records in fetched(log, world.bridge):
-            taken[partition] += [each.offset for each in records]
-    assert taken == {one: [0, 1, 2, 3], two: [0, 1, 3, 4, 6], three: [1, 2]}
-    assert sorted(world.kept.rows) == [(0, "kafka.undecodable"), (2, "kafka.undecodable"), (5, "kafka.undecodable")]
+    world, taken = World(), dict[str, list[int]]()
+
+    async def take_in(bridge: Bridge, given: Any) -> None:
+        if not isinstance(given, Undecodable):
+            taken.setdefault(given.topic, []).append(given.offset)
+        await take(bridge, given)
+
+    take = bridge_module.take_in
+    monkeypatch.setattr(bridge_module, "take_in", take_in)
+    done: dict[TopicPartition, int] = {}
+
+    async def fetch(consumer: Log) -> tuple[Record, ...]:
+        return tuple(each for some in (await consumer.getmany(timeout_ms=0, max_records=5)).values() for each in some)
+
+    poll = Poll(fetch, done)
+    while log.commits != log.ends:
+        await take_turn(world.bridge, log, poll, done)
+    assert taken == {one.topic: [0, 1, 2, 3], two.topic: [0, 1, 3, 4, 6], three.topic: [1, 2]}
+    kept = [offset for offset, reason in world.kept.rows if reason == "kafka.undecodable"]
+    assert sorted(kept) == [0, 2, 5]
