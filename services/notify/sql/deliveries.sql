@@ -1,7 +1,8 @@
 -- name: claim_deliveries
 -- Due updates to send now: per employer and case only the lowest that is not done, so that order holds; per employer at
 -- most its free places, so that one that hangs does not take all; none of parked or erased cases. The lease makes a
--- killed sender's claims come back. The case's state comes along, since consent is checked again before each attempt.
+-- killed sender's claims come back. The case's state comes along, since consent is checked again before each attempt. Those
+-- behind one that waits for its retry are not walked over: `behind_until` takes them out of the index's range.
 WITH busy AS (
     SELECT * FROM unnest($1::text[], $2::int[]) AS b (employer, in_flight)
 ), due AS (
@@ -9,23 +10,23 @@ WITH busy AS (
     FROM endpoints e
     LEFT JOIN busy b ON b.employer = e.employer
     CROSS JOIN LATERAL (
-        SELECT d.id, d.next_attempt_at
+        SELECT d.id, greatest(d.next_attempt_at, d.behind_until) AS due_at
         FROM deliveries d
         JOIN cases c ON c.case_ref = d.case_ref AND c.parked = 0 AND NOT c.erased
-        WHERE d.employer = e.employer AND d.status = 'pending' AND d.next_attempt_at <= now()
+        WHERE d.employer = e.employer AND d.status = 'pending' AND greatest(d.next_attempt_at, d.behind_until) <= now()
           AND (d.leased_until IS NULL OR d.leased_until < now())
           AND NOT EXISTS (
               SELECT FROM deliveries earlier
               WHERE earlier.employer = d.employer AND earlier.case_ref = d.case_ref
                 AND earlier.sequence < d.sequence AND earlier.status = 'pending'
           )
-        ORDER BY d.next_attempt_at, d.id
+        ORDER BY greatest(d.next_attempt_at, d.behind_until), d.id
         LIMIT greatest($3::int - coalesce(b.in_flight, 0), 0)
         FOR UPDATE OF d SKIP LOCKED
     ) AS turn
     WHERE e.enabled
     -- A free place goes to the endpoint that has the fewest: else those that hang take each place that they give up.
-    ORDER BY coalesce(b.in_flight, 0) + row_number() OVER (PARTITION BY e.employer ORDER BY turn.next_attempt_at, turn.id)
+    ORDER BY coalesce(b.in_flight, 0) + row_number() OVER (PARTITION BY e.employer ORDER BY turn.due_at, turn.id)
     LIMIT $4::int
 ), claimed AS (
     UPDATE deliveries d
@@ -49,13 +50,31 @@ INSERT INTO delivery_attempts (employer, event_id, number, started_at, duration_
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: mark_delivered
--- The employer has it, whatever was decided meanwhile.
-UPDATE deliveries SET status = 'delivered', reason = NULL, delivered_at = now(), lease = NULL, leased_until = NULL WHERE id = $1
+-- The employer has it, whatever was decided meanwhile: a retry of it, too, which others may be waiting behind.
+WITH done AS (
+    UPDATE deliveries SET status = 'delivered', reason = NULL, delivered_at = now(), lease = NULL, leased_until = NULL
+    WHERE id = $1 RETURNING employer, case_ref, sequence
+)
+UPDATE deliveries d SET behind_until = NULL
+FROM done
+WHERE d.employer = done.employer AND d.case_ref = done.case_ref AND d.sequence > done.sequence
+  AND d.status = 'pending' AND d.behind_until > now()
 
 -- name: mark_retry
--- Not yet; tried again after a while, if it is still to be sent and still ours.
-UPDATE deliveries SET next_attempt_at = now() + make_interval(secs => $3::float8), lease = NULL, leased_until = NULL
-WHERE id = $1 AND lease = $2 AND status = 'pending'
+-- Not yet; tried again after a while, if it is still to be sent and still ours. Those behind it need not be looked at
+-- before: a hint, so one that is being changed is left as it is.
+WITH later AS (
+    UPDATE deliveries SET next_attempt_at = now() + make_interval(secs => $3::float8), lease = NULL, leased_until = NULL
+    WHERE id = $1 AND lease = $2 AND status = 'pending'
+    RETURNING employer, case_ref, sequence, next_attempt_at
+), behind AS (
+    SELECT d.id, later.next_attempt_at
+    FROM later
+    JOIN deliveries d ON d.employer = later.employer AND d.case_ref = later.case_ref
+                     AND d.sequence > later.sequence AND d.status = 'pending'
+    FOR UPDATE OF d SKIP LOCKED
+)
+UPDATE deliveries d SET behind_until = behind.next_attempt_at FROM behind WHERE d.id = behind.id
 
 -- name: mark_failed
 -- Refused for good by the endpoint, or tried often enough.
