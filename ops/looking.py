@@ -202,6 +202,34 @@ def dead_letters_show(topic: str, partition: int, offset: int, *, value: bool = 
         answer(f"{name:12} {entry}")
 
 
+@outbox.command(name="list")
+def outbox_list(*, json: Json = False) -> None:
+    """What is decided and not published yet, by service and topic: how many, since when, and why any are held."""
+
+    async def read() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for service in SERVICES:
+            async with connected(target().database, service) as connection:
+                rows += [
+                    {"service": service, **dict(row)}
+                    for row in await connection.fetch(
+                        "SELECT topic, count(*)::int AS rows, min(created_at) AS since, held FROM outbox"
+                        " GROUP BY topic, held ORDER BY since"
+                    )
+                ]
+        return rows
+
+    found = asyncio.run(read())
+    if json:
+        answer(as_json(found))
+        return
+    for row in found:
+        held = f"  held: {row['held']}" if row["held"] else ""
+        answer(f"{row['service']:9} {row['topic']}  {row['rows']} rows since {row['since']:%Y-%m-%d %H:%M:%S}{held}")
+    if not found:
+        answer("everything is published")
+
+
 @outbox.command(name="release")
 def outbox_release(*, ref: UUID | None = None) -> None:
     """Let the relays try held rows again, in order; of one case or of all."""

@@ -42,7 +42,9 @@ class Gauge:
     name: str
     help: str
     query: str
-    """One number; it must read no more than an index and a bounded number of rows."""
+    """One number, or rows of (class of reason, number); it reads no more than an index and a bounded number of rows."""
+    reasons: tuple[str, ...] = ()
+    """The classes that are always told, of a query that gives rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,9 @@ GAUGES = (
     Gauge("whp_parked_oldest_seconds", "How long the oldest parked record has waited.", SQL["oldest_parked"]),
     Gauge(
         "whp_dead_letters",
-        "Records kept that name no readable case, of the bridge too. Counted up to 10,000.",
+        "Records kept that name no readable case, the bridge's too, by the class of the reason. Counted to 10,000.",
         SQL["count_dead_letters"],
+        DEAD_REASONS,
     ),
 )
 
@@ -115,11 +118,11 @@ def _counted(it: Running) -> list[Metric]:
     ]
 
 
-def _by_reason(counts: Counter[str], known: tuple[str, ...]) -> list[tuple[Labels, float]]:
+def _by_reason(counts: Mapping[str, int], known: tuple[str, ...]) -> list[tuple[Labels, float]]:
     tally = Counter(dict.fromkeys(known, 0))
     for reason, count in counts.items():
         tally[reason if reason in known else "other"] += count
-    return [({"reason": reason}, count) for reason, count in tally.items()]
+    return [({"reason": reason}, float(count)) for reason, count in tally.items()]
 
 
 async def _consumed(it: Running) -> list[Metric]:
@@ -159,8 +162,13 @@ async def _asked(pool: Pool, gauges: Iterable[Gauge]) -> list[Metric]:
     try:
         async with asyncio.timeout(DATABASE_S), pool.acquire(timeout=DATABASE_S) as connection:
             for gauge in gauges:
-                value = float(await connection.fetchval(gauge.query))
-                found.append(Metric(gauge.name, "gauge", gauge.help, [({}, value)]))
+                rows = await connection.fetch(gauge.query)
+                told = Metric(gauge.name, "gauge", gauge.help)
+                if gauge.reasons:
+                    told.figures.extend(_by_reason({str(row[0]): int(row[1]) for row in rows}, gauge.reasons))
+                else:
+                    told.figures.append(({}, float(rows[0][0])))
+                found.append(told)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         log.warning("the database does not tell", error=reduce_error(error))
         up = 0.0

@@ -19,5 +19,6 @@ SELECT count(*)::float8 FROM (SELECT FROM cases WHERE parked > 0 LIMIT 10000) AS
 SELECT coalesce(extract(epoch FROM now() - min(parked_at)), 0)::float8 FROM parked WHERE resolved_at IS NULL
 
 -- name: count_dead_letters
--- Records that name no readable case. Counted to a limit, since nobody may ever clear them.
-SELECT count(*)::float8 FROM (SELECT FROM dead_letter LIMIT 10000) AS dead
+-- Records that name no readable case, by the class of the reason. Counted to a limit, since nobody may ever clear them.
+SELECT split_part(reason, '.', 1) AS class, count(*)::int AS count FROM (SELECT reason FROM dead_letter LIMIT 10000) AS dead
+GROUP BY 1
