@@ -6,6 +6,7 @@ A name that an employer controls can point anywhere, also into our own network, 
 
 from __future__ import annotations
 
+import re
 import socket
 from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ _REFUSED_4 = tuple(
 # IPv4 address that nobody checked, and the rest is for documentation and benchmarks.
 _GLOBAL_6 = IPv6Network("2000::/3")
 _REFUSED_6 = tuple(IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
+
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class Refused(ValueError):
@@ -88,7 +91,7 @@ def check_url(url: str, *, local: bool) -> str:
         raise Refused("a webhook URL begins with https://")
     if port not in (None, 443):
         raise Refused("a webhook goes to port 443")
-    if _literal(host) and not is_public(host):
+    if _stands_for_address(host) and not is_public(host):
         raise Refused("this address is not public")
     return url
 
@@ -113,9 +116,7 @@ class CheckedResolver(AbstractResolver):
         await self._resolver.close()
 
 
-def _literal(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+def _stands_for_address(host: str) -> bool:
+    """Whether a host is no name. One that ends in a number is an address to resolvers, in whatever notation
+    (`2130706433`, `127.1`, `0x7f.0.0.1`, `0177.0.0.1`); no top-level domain is a number (WHATWG URL, 3.5)."""
+    return ":" in host or _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]) is not None

@@ -24,6 +24,12 @@ HOSTILE = [
     "https://0.0.0.0/",
     "https://224.0.0.1/",
     "https://255.255.255.255/",
+    "https://2130706433/",
+    "https://0x7f000001/",
+    "https://127.1/",
+    "https://0177.0.0.1/",
+    "https://0x7F.0.0.1/",
+    "https://10.0.0.1./",
     "https://[::1]/",
     "https://[::ffff:10.0.0.1]/",
     "https://[64:ff9b::a00:1]/",
@@ -51,7 +57,8 @@ def test_a_hostile_url_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://employer.example/hook?x=1", "https://93.184.216.34/", "https://[2606:4700::1]/"]
+    "url",
+    ["https://employer.example/hook?x=1", "https://93.184.216.34/", "https://[2606:4700::1]/", "https://4u.example/"],
 )
 def test_a_public_https_url_is_allowed(url: str) -> None:
     assert check_url(url, local=False) == url
