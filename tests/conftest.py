@@ -1,4 +1,7 @@
-"""The real Kafka and PostgreSQL of the tests: started once per run, a database per module, topics per test."""
+"""The real Kafka and PostgreSQL of the tests: started once per run, a database per module, topics per test.
+
+And beside them, once per run too, the whole program with its four services.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -19,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local import ports
 from deploy.local import stack as local
+from tests.e2e.place import Demonstration, Place, demonstrate, give_back, new_place
 
 ROOT = Path(__file__).parent.parent
 
@@ -107,6 +111,39 @@ async def database(infrastructure: local.Stack) -> AsyncIterator[Database]:
 def kafka(infrastructure: local.Stack) -> Kafka:
     """The broker."""
     return Kafka(infrastructure.kafka)
+
+
+@pytest.fixture(scope="session")
+def fresh() -> Iterator[Place]:
+    """A stack with all four services on which nothing has happened yet."""
+    place = new_place()
+    try:
+        up = place.whp("up")
+        assert up.returncode == 0, up.stderr
+        yield place
+    finally:
+        give_back(place)
+
+
+@pytest.fixture(scope="session")
+def demonstration(fresh: Place) -> Demonstration:
+    """The first demonstration on the stack: only on a fresh one are the receivers' books the whole story."""
+    return demonstrate(fresh)
+
+
+@pytest.fixture(scope="session")
+def place(fresh: Place, demonstration: Demonstration) -> Place:
+    """The stack as all other tests find it: with a cohort's history. They run in any order."""
+    assert demonstration.code == 0, demonstration.out + demonstration.err
+    return fresh
+
+
+@pytest.fixture(scope="module")
+def steady(place: Place) -> Generator[Place]:
+    """The stack, of which no service may die of what is sent."""
+    before = {name: (service.pid, service.restarts) for name, service in place.stack().services.items()}
+    yield place
+    assert {name: (service.pid, service.restarts) for name, service in place.stack().services.items()} == before
 
 
 def _on(url: str, database: str) -> str:

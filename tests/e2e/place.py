@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -97,6 +98,24 @@ class Place:
             return cast(int, self.query(schema, f"SELECT count(*) FROM {what}")[0][0])
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return 0
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A `whp demo` that ran to its end."""
+
+    code: int
+    out: str
+    err: str
+    report: dict[str, Any]
+
+
+def demonstrate(place: Place, cases: int = 12, seed: int = 7) -> Demonstration:
+    """Run a demonstration to its end."""
+    file = place.folder / "report.json"
+    file.unlink(missing_ok=True)
+    ran = place.whp("demo", "--cases", str(cases), "--seed", str(seed), "--report", file)
+    return Demonstration(ran.returncode, ran.stdout, ran.stderr, json.loads(file.read_text()) if file.exists() else {})
 
 
 def new_place() -> Place:

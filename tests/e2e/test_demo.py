@@ -9,8 +9,7 @@ import signal
 import pytest
 
 from ops.target import SERVICES
-from tests.e2e.conftest import Demonstration, demonstrate
-from tests.e2e.place import Place, await_that
+from tests.e2e.place import Demonstration, Place, await_that, demonstrate
 
 pytestmark = pytest.mark.stack
 

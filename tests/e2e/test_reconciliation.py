@@ -22,8 +22,7 @@ from ops.demo import drained
 from ops.reconcile import Reconciliation, reconcile
 from ops.target import Target, connected
 from runtime.db import Connection
-from tests.e2e.conftest import demonstrate
-from tests.e2e.place import Place
+from tests.e2e.place import Place, demonstrate
 from workhardening_contracts.envelope import Envelope, read_kafka
 from workhardening_contracts.readiness import EventRejected
 from workhardening_contracts.registry import CLINIC_TOPIC, EMPLOYER_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC
