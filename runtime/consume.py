@@ -12,13 +12,13 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import asyncpg
 import structlog
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faststream import AckPolicy
@@ -28,9 +28,11 @@ from opentelemetry.trace import Span
 
 from runtime import drill
 from runtime.batch import Writes, apply
+from runtime.breaker import Breaker
 from runtime.cases import Conflict, lock_partitions
 from runtime.db import Connection, Pool, Writer, blames_record, is_transient, origin, reduce_error
 from runtime.fold import Handlers, Policy
+from runtime.membership import Membership
 from runtime.poll import Poll, record_of
 from runtime.records import Ignored, Item, Lost, Opened, Record, open_record
 from runtime.settings import Settings
@@ -45,12 +47,6 @@ log = structlog.get_logger("consume")
 # How long a batch is tried again in place before the process gives up and is started afresh: a broker or database
 # restart takes seconds; what lasts longer is not cured by this process.
 RETRY_S = 60.0
-# A rebalance waits this long for the transaction under way; the partition lock makes a longer one safe all the same.
-REVOKE_S = 5.0
-# The breaker: this many distinct cases failing, and at least half of those seen, is a defect of ours and not of theirs.
-BREAKER_CASES = 20
-BREAKER_SHARE = 0.5
-BREAKER_WINDOW_S = 300.0
 
 
 class Halt(Exception):
@@ -81,23 +77,6 @@ class Counts:
     """Likewise."""
 
 
-@dataclass
-class Breaker:
-    """Stops a partition whose cases fail one after another. Only handlers' failures and our unreadable events count."""
-
-    seen: dict[Any, float] = field(default_factory=dict[Any, float])
-    failed: dict[Any, float] = field(default_factory=dict[Any, float])
-
-    def trips(self, cases: Iterable[Any], failures: Iterable[Any], now: float) -> bool:
-        """Count one batch's cases; whether the partition must stop."""
-        self.seen.update(dict.fromkeys(cases, now))
-        self.failed.update(dict.fromkeys(failures, now))
-        for tally in (self.seen, self.failed):
-            for case in [case for case, at in tally.items() if now - at > BREAKER_WINDOW_S]:
-                del tally[case]
-        return len(self.failed) >= BREAKER_CASES and len(self.failed) >= BREAKER_SHARE * len(self.seen)
-
-
 class Consumer(Generic[S, P]):
     """One process's share in consuming a service's topics."""
 
@@ -123,6 +102,9 @@ class Consumer(Generic[S, P]):
         self._idle.set()
         self._done: dict[TopicPartition, int] = {}
         self._breakers: dict[int, Breaker] = {}
+        self._membership = Membership(
+            f"whp.{handlers.service}", settings, lambda: self.consumer, self._idle, self._done, self._halt
+        )
         self._subscriber: Any = None
         self._poll: Poll | None = None
         self.halted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -140,8 +122,8 @@ class Consumer(Generic[S, P]):
         settings = self._settings
         subscriber: Any = broker.subscriber(
             *(Topic(name, declare=False) for name in self._topics),
-            group_id=f"whp.{self._handlers.service}",
-            group_instance_id=settings.instance and f"whp.{self._handlers.service}.{settings.instance}",
+            group_id=self._membership.group,
+            group_instance_id=self._membership.name,
             batch=True,
             max_records=settings.batch_records,
             batch_timeout_ms=settings.batch_wait_ms,
@@ -152,13 +134,26 @@ class Consumer(Generic[S, P]):
             heartbeat_interval_ms=settings.session_timeout_ms // 6,
             # Far above the longest retry: a batch that is tried again must not cost the membership.
             max_poll_interval_ms=int(RETRY_S * 1000 * 5),
-            listener=_Revoking(self._idle, self._done),
+            listener=self._membership,
             parser=_parse,
             decoder=_decode,
         )
         self._subscriber = subscriber
-        subscriber.get_msg = self._poll = Poll(subscriber.get_msg, self._done)
+        get_msg = subscriber.get_msg
+
+        async def fetch(consumer: Any) -> tuple[Any, ...]:
+            try:
+                return await get_msg(consumer)
+            except KafkaError:
+                await self._membership.superseded()
+                raise
+
+        subscriber.get_msg = self._poll = Poll(fetch, self._done)
         subscriber(self._handle)
+
+    def _halt(self, reason: str) -> None:
+        if not self.halted.done():
+            self.halted.set_exception(Halt(reason))
 
     async def _handle(self, records: Sequence[Any]) -> None:
         """FastStream swallows a handler's exception and polls on, which would skip the batch: so none leaves here."""
@@ -169,8 +164,7 @@ class Consumer(Generic[S, P]):
             raise
         except BaseException as error:
             log.critical("batch failed", error=reduce_error(error), where=origin(error))
-            if not self.halted.done():
-                self.halted.set_exception(error if isinstance(error, Halt) else Halt(reduce_error(error)))
+            self._halt(str(error) if isinstance(error, Halt) else reduce_error(error))
             await asyncio.Event().wait()  # take no further batch; the process is about to exit
         finally:
             self._idle.set()
@@ -298,13 +292,12 @@ class Consumer(Generic[S, P]):
         for partition in {case.partition for case in writes.cases.values()}:
             mine = [ref for ref, case in writes.cases.items() if case.partition == partition]
             breaker = self._breakers.setdefault(partition, Breaker())
-            if breaker.trips(mine, [ref for ref in mine if ref in writes.defects], now):
-                self._stop_partition(partition)
-
-    def _stop_partition(self, partition: int) -> None:
-        places = [place for place in self.consumer.assignment() if place.partition == partition]
-        self.consumer.pause(*places)
-        log.critical("partition stopped: case after case fails; mend the service and restart it", partition=partition)
+            tripped = breaker.trips(mine, [ref for ref in mine if ref in writes.defects], now)
+            if tripped and partition not in self._membership.stopped:
+                self._membership.stop(partition)
+                log.critical(
+                    "partition stopped: case after case fails; mend the service and restart it", partition=partition
+                )
 
     async def lag(self) -> dict[TopicPartition, int]:
         """How many records of each partition that is ours are not finished, by the end that the last fetch told.
@@ -326,11 +319,16 @@ class Consumer(Generic[S, P]):
                 found[place] = max(end - done, 0)
         return found
 
-    def stopped(self) -> int:
-        """How many partition numbers the breaker has stopped."""
+    @property
+    def stopped_partitions(self) -> list[int]:
+        """The partition numbers of ours that the breaker has stopped, until the process is started again."""
         if self._poll is None or self.consumer is None:
-            return 0
-        return len({place.partition for place in self.consumer.paused()})
+            return []
+        return sorted({place.partition for place in self.consumer.paused()})
+
+    def stopped(self) -> int:
+        """How many these are."""
+        return len(self.stopped_partitions)
 
     def stalled_s(self) -> float:
         """Seconds since the last batch was finished, while there is one to finish; otherwise 0."""
@@ -358,26 +356,6 @@ class Consumer(Generic[S, P]):
             if place not in paused and end is not None and self._done.get(place, end) < end:
                 return True
         return not self._idle.is_set()
-
-
-class _Revoking(ConsumerRebalanceListener):  # its callbacks may be coroutines, which its annotations do not say
-    """Lets the transaction under way finish before its partitions go to another member. It only saves work."""
-
-    def __init__(self, idle: asyncio.Event, done: dict[TopicPartition, int]) -> None:
-        self._idle = idle
-        self._done = done
-
-    async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        try:
-            await asyncio.wait_for(self._idle.wait(), REVOKE_S)
-        except TimeoutError:
-            log.warning("a rebalance did not wait for the batch under way")
-
-    async def on_partitions_assigned(self, assigned: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # What this member had done of them when it last had them says nothing of what others did since.
-        for place in assigned:
-            self._done.pop(place, None)
-        log.info("partitions assigned", partitions=len(assigned))
 
 
 async def _parse(message: Any) -> Any:

@@ -45,5 +45,8 @@ class Running:
             return Health(False, False, "halted")
         if time.monotonic() - self.relay.last_turn > RELAY_STALE_S:
             return Health(False, False, "the relay takes no turns")
+        if stopped := self.consumer.stopped_partitions:
+            # The doors and the other partitions go on: taking them away too would make it worse.
+            return Health(True, True, f"partitions {stopped} are stopped: case after case failed; mend and restart")
         # A member without partitions is idle, not unready: another replica has them.
         return Health(True, True, "ok")
