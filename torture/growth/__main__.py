@@ -1,0 +1,73 @@
+"""Measure what growth does, on a PostgreSQL and a Kafka of this run's own. Only the ratios within a run count.
+
+python -m torture.growth                 all parts, some 15 minutes and 6 GB of disk
+python -m torture.growth floor drain     these parts
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local import stack as local
+from torture.growth import deliveries, outbox, tables
+from torture.growth.measure import Part
+
+ROOT = Path(__file__).parents[2]
+PARTS: Mapping[str, Part] = {
+    "floor": outbox.floor,
+    "drain": outbox.drain,
+    "held": outbox.drain_under_a_held_snapshot,
+    "outbox-churn": tables.outbox_churn,
+    "cases-churn": tables.cases_churn,
+    "log": tables.log,
+    "deliveries": deliveries.claim_behind_a_dead_endpoint,
+}
+
+
+@contextmanager
+def scratch() -> Generator[local.Stack]:
+    """A stack of this run's own; stopped and deleted at the end."""
+    # As root the database server runs as a user of its own, who must pass through.
+    folder = Path(tempfile.mkdtemp(prefix="whp-growth-"))
+    folder.chmod(0o755)
+    os.environ["WHP_LOCAL"] = str(folder)
+    try:
+        local.up(ROOT, services=False, traces=False, say=_quiet)
+        local.prepare(ROOT, say=_quiet)
+        stack = local.read(ROOT)
+        assert stack is not None
+        yield stack
+    finally:
+        local.down(ROOT, say=_quiet)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _quiet(_: str) -> None: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the parts that are named."""
+    parser = argparse.ArgumentParser(prog="python -m torture.growth", description="Measure what growth does.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (all)")
+    parser.add_argument("--scale", type=float, default=1.0, help="of every number of rows (1)")
+    options = parser.parse_args(argv)
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    for name in options.parts or PARTS:
+        with scratch() as stack:
+            print(f"{name}", flush=True)
+            for line in asyncio.run(PARTS[name](stack, options.scale)):
+                print(f"  {line}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
