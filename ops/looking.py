@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sized
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from runtime.db import Pool, open_pool
 from runtime.outbox import release_rows
 from runtime.parking import headers_from_json
 from runtime.retry import NotNow, Retried, discard_first, retry_case
+
+_MINUTE = "%Y-%m-%d %H:%M %Z"
 
 
 @app.command
@@ -61,9 +64,11 @@ def parked_list(*, limit: int = 50, json: Json = False) -> None:
         answer(as_json(found))
         return
     for row in found:
-        answer(f"{row['service']:9} {row['case_ref']}  {row['records']} records since {row['since']}  {row['reason']}")
+        since = f"{row['since']:{_MINUTE}}"
+        answer(f"{row['service']:9} {row['case_ref']}  {row['records']} records since {since}  {row['reason']}")
     if not found:
         answer("no case is parked")
+    _say_if_cut(found, limit)
 
 
 @parked.command(name="show")
@@ -83,24 +88,35 @@ def parked_show(ref: UUID, *, json: Json = False) -> None:
 
 
 @parked.command(name="retry")
-def parked_retry(ref: UUID, *, service: str | None = None) -> int:
-    """Fold a parked case's records in order, to the end or the first that fails again.
+def parked_retry(ref: UUID, *, service: str | None = None, json: Json = False) -> int:
+    """Fold a parked case's records in order, to the end or the first that fails again. Exits with 1 when some are left.
+
+    Safe while the services run. Mend the cause first: what failed fails again otherwise, and nothing is lost by it.
 
     Parameters
     ----------
     service
         Only in this service; by default in every one that has parked the case.
     """
-    left = 0
-    for name in _named(service):
-        result = asyncio.run(_retry(name, ref))
-        if result.folded or result.left:
-            answer(
-                f"{name}: {result.folded} folded, {result.left} left"
-                + (f", the first fails with {result.reason}" if result.reason else "")
-            )
-        left += result.left
+    results = {name: asyncio.run(_retry(name, ref)) for name in _named(service)}
+    mine = {name: result for name, result in results.items() if result.folded or result.left}
+    left = sum(result.left for result in mine.values())
+    if json:
+        answer(as_json([{"service": name, **asdict(result)} for name, result in mine.items()]))
+        return 1 if left else 0
+    for name, result in mine.items():
+        why = f", the first fails with {result.reason}" if result.reason else ""
+        answer(f"{name}: {result.folded} folded, {result.left} left{why}")
+    if not mine:
+        answer(f"nothing of case {ref} is parked")
+    if left:
+        say(f"mend the cause and retry; or give the first up, which loses it: `whp parked discard {ref}`")
     return 1 if left else 0
+
+
+def _say_if_cut(found: Sized, limit: int) -> None:
+    if len(found) == limit:
+        say(f"only {limit} are listed; --limit shows more")
 
 
 async def _from_all(query: str, argument: Any) -> list[dict[str, Any]]:
@@ -121,18 +137,24 @@ async def _retry(name: str, ref: UUID) -> Retried:
 
 @parked.command(name="discard")
 def parked_discard(ref: UUID, *, service: str, reason: str) -> None:
-    """Give up the first of a case's parked records; who and why are kept, then `retry` folds the rest.
+    """Give up the first of a case's parked records, for good; who and why are kept, then `retry` folds the rest.
+
+    Look at it first with `whp parked show`: the case goes on as if the event had never come.
 
     Parameters
     ----------
+    service
+        Where; a case may be parked in several services, each for a reason of its own.
     reason
         Why, for the audit. Nothing of a patient belongs here.
     """
     (name,) = _named(service)
+    if not reason.strip():
+        raise CommandError("say why: --reason is what an audit reads later")
     told = f"{reason} (by {os.environ.get('USER', 'unknown')})"
     if not asyncio.run(_discard(name, ref, told)):
         raise CommandError(f"case {ref} is not parked in {name}: see `whp parked list`")
-    answer(f"{name}: the first record of {ref} is discarded")
+    answer(f"{name}: the first record of {ref} is discarded; `whp parked retry {ref}` folds what is left")
 
 
 async def _discard(name: str, ref: UUID, reason: str) -> bool:
@@ -167,9 +189,11 @@ def dead_letters_list(*, limit: int = 50, json: Json = False) -> None:
         answer(as_json(found))
         return
     for row in found:
-        answer(f"{row['service']:9} {row['topic']} {row['partition']}/{row['offset']}  {row['reason']}")
+        place = f"{row['topic']} {row['partition']} {row['offset']}"
+        answer(f"{row['service']:9} {row['received_at']:{_MINUTE}}  {place}  {row['reason']}")
     if not found:
         answer("no dead letters")
+    _say_if_cut(found, limit)
 
 
 @dead_letters.command(name="show")
@@ -199,7 +223,19 @@ def dead_letters_show(topic: str, partition: int, offset: int, *, value: bool = 
         answer(as_json(found))
         return
     for name, entry in found.items():
-        answer(f"{name:12} {entry}")
+        if name == "headers":
+            for header, text in found["headers"]:
+                answer(f"{'header':12} {_harmless(header)}: {_harmless(text)}")
+        else:
+            answer(f"{name:12} {_harmless(entry) if name in ('key', 'value') else entry}")
+
+
+def _harmless(text: str | bytes | None) -> str:
+    """What a stranger wrote, for a terminal: nothing in it moves the cursor or turns the line round."""
+    if text is None:
+        return "null"
+    plain = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in plain)
 
 
 @outbox.command(name="list")
@@ -225,7 +261,7 @@ def outbox_list(*, json: Json = False) -> None:
         return
     for row in found:
         held = f"  held: {row['held']}" if row["held"] else ""
-        answer(f"{row['service']:9} {row['topic']}  {row['rows']} rows since {row['since']:%Y-%m-%d %H:%M:%S}{held}")
+        answer(f"{row['service']:9} {row['topic']}  {row['rows']} rows since {row['since']:{_MINUTE}}{held}")
     if not found:
         answer("everything is published")
 

@@ -42,8 +42,8 @@ ALL = list(commands(app))
 def test_no_command_that_was_promised_is_missing() -> None:
     promised = (
         "up", "down", "demo", "publish", "case", "parked list", "parked show", "parked retry", "parked discard",
-        "dead-letters list", "dead-letters show", "outbox list", "employers add", "employers list", "keys issue", "topics apply",
-        "migrate", "reconcile", "demands import", "demands show", "lifting-index", "contracts check",
+        "dead-letters list", "dead-letters show", "outbox list", "employers add", "employers list", "keys issue",
+        "topics apply", "migrate", "reconcile", "demands import", "demands show", "lifting-index", "contracts check",
     )  # fmt: skip
     assert {tuple(words.split()) for words in promised} <= set(ALL)
 
@@ -68,8 +68,9 @@ def test_the_script_that_is_installed_is_this_program() -> None:
     [
         f"case {REF}", "parked list", f"parked show {REF}", f"parked retry {REF}",
         f"parked discard {REF} --service intake --reason x", "dead-letters list", "dead-letters show t 0 0",
-        "outbox list", "outbox release", "employers add acme --kafka", "employers list", "clinics mailbox north a@b.example",
-        "keys issue --clinic north", "topics apply", "migrate", "demands show nurse", "publish -",
+        "outbox list", "outbox release", "employers add acme --kafka", "employers list",
+        "clinics mailbox north a@b.example", "keys issue --clinic north", "topics apply", "migrate",
+        "demands show nurse", "publish -",
     ],
 )  # fmt: skip
 def test_without_a_stack_a_command_says_how_to_get_one(command: Command, line: str) -> None:
