@@ -65,15 +65,15 @@ async def _live(world: World) -> None:
     """The storm, then rest: all is mended and started, drained, retried or given up, and drained again."""
     world.rebalance()
     world.restart()
-    await world.over.wait()
-    world.finish()
+    await world.storm.over.wait()
+    world.storm.finish()
     await _until_drained(world)
     parked = world.store.tables["parked"]
     while refs := sorted({row["case_ref"] for row in parked.values() if row["resolution"] is None}):
         for ref in refs:
-            if not await world.retry(ref):
-                await world.discard(ref)
-    await world.expire()
+            if not await world.operator.retry(ref):
+                await world.operator.discard(ref)
+    await world.operator.expire()
     await _until_drained(world)
 
 
@@ -90,7 +90,7 @@ async def _until_drained(world: World) -> None:
         if world.drained():
             return
         if any(row["held"] is not None for row in world.store.tables["outbox"].values()):
-            await world.release()
+            await world.operator.release()
         await asyncio.sleep(LOOK_S)
     raise Stuck("offsets and outbox do not drain")
 
@@ -101,7 +101,7 @@ def _end(world: World) -> None:
     for task in list(world.tasks):
         task.cancel()
     world.calm = True
-    world.storm = 0
+    world.storm.left = 0
     for _ in range(50):
         if all(task.done() for task in asyncio.all_tasks(world.loop)):
             break

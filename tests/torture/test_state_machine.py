@@ -37,8 +37,7 @@ from torture.simulated import toy
 from torture.simulated.broker import Batch, Broker, Entry, Place
 from torture.simulated.check import Evidence, finished, versions_wrong, violations_of
 from torture.simulated.member import TOPICS
-from torture.simulated.plan import PARTITIONS, Sent, sent_of
-from torture.simulated.world import partition_of
+from torture.simulated.plan import PARTITIONS, Sent, partition_of, sent_of
 from torture.simulation import quiet
 
 pytestmark = pytest.mark.stack

@@ -6,7 +6,10 @@ import json
 import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
+
+from aiokafka.partitioner import DefaultPartitioner
 
 from torture.simulated import toy
 from torture.simulated.store import START
@@ -15,6 +18,14 @@ from workhardening_contracts.envelope import Envelope, EventData, write_kafka
 PARTITIONS = 2
 
 Headers = list[tuple[str, bytes | None]]
+
+_PARTITIONER: Any = DefaultPartitioner()
+
+
+def partition_of(key: bytes) -> int:
+    """Where Kafka puts a key."""
+    numbers = list(range(PARTITIONS))
+    return _PARTITIONER(key, numbers, numbers)
 
 
 @dataclass(frozen=True)

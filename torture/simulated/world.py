@@ -1,4 +1,4 @@
-"""The simulated world: consumers, relays and an operator on one database and one broker, and what befalls them."""
+"""The simulated world: consumers, relays and an operator on one database and one broker, and whose turn it is."""
 
 from __future__ import annotations
 
@@ -10,19 +10,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-import asyncpg
-from aiokafka.partitioner import DefaultPartitioner
 from opentelemetry import trace
 from pydantic import SecretStr
 
-from runtime.cases import Conflict
 from runtime.consume import Consumer
-from runtime.fold import Defect
-from runtime.outbox import release_rows
 from runtime.relay import Relay
-from runtime.retry import NotNow, discard_first, expire_waiting, retry_case
 from runtime.settings import Settings
 from runtime.telemetry import Telemetry
 from torture.simulated import toy
@@ -30,10 +23,11 @@ from torture.simulated.broker import Batch, Broker, Place, Producer
 from torture.simulated.check import finished
 from torture.simulated.loop import SeededLoop, Stuck
 from torture.simulated.member import TOPICS, Member
-from torture.simulated.plan import PARTITIONS, Sent, plan_of
+from torture.simulated.operator import KEY, Operator
+from torture.simulated.plan import PARTITIONS, Sent
 from torture.simulated.store import START, Session, Store
+from torture.simulated.storm import Storm
 
-KEY = "00" * 32
 MEMBERS, RELAYS = ("consumer-1", "consumer-2"), ("relay-1", "relay-2")
 # What one seed may take before it counts as a system that never comes to rest.
 MAX_STEPS, MAX_RESTARTS = 20_000, 100
@@ -61,7 +55,7 @@ class World:
     violations: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
-        self.rng = random.Random(self.seed)  # noqa: S311 - a schedule that can be replayed
+        self.rng = random.Random(self.seed)
         self.loop = SeededLoop(self._step)
         self.loop.set_exception_handler(self._unexpected)
         self.store = Store(PARTITIONS)
@@ -75,15 +69,13 @@ class World:
         self.gates: list[tuple[str, str, asyncio.Future[None]]] = []
         self.processes = {name: Process(name) for name in (*MEMBERS, *RELAYS)}
         self.sent: dict[tuple[str, int, int], Sent] = {}
-        self.to_send = plan_of(self.rng)
-        self.storm = len(self.to_send) + self.rng.randrange(30, 90)
-        """Faults and productions that are left."""
+        self.storm = Storm(self)
+        self.operator = Operator(self)
         self.news = asyncio.Event()
         self.handlers = toy.handlers(lambda: self.mended)
         self.tasks: set[asyncio.Task[Any]] = set()
         self.operating: set[asyncio.Task[Any]] = set()
         self._checked: dict[Place, int] = {}
-        self.over: asyncio.Event = asyncio.Event()
         # The runtime's own jitter.
         random.seed(self.seed)
         self.store.forced = self.rng.random() < 0.1
@@ -109,7 +101,7 @@ class World:
             raise Stuck("the system does not come to rest")
         open_gates = [gate for gate in self.gates if not gate[2].done() and not self._paused(gate[0])]
         if not self.calm and (not open_gates or self.rng.random() < 0.18):
-            self._disturb()
+            self.storm.disturb()
             return True
         if not open_gates:
             return False
@@ -126,58 +118,12 @@ class World:
         process = self.processes.get(owner)
         return process is not None and process.paused
 
-    def _disturb(self) -> None:
-        self.storm -= 1
-        if self.storm <= 0:
-            self.calm = True
-            self.over.set()
-            return
-        if self.to_send and self.rng.random() < 0.6:
-            self._produce()
-            return
-        faults: dict[Callable[[], None], int] = {
-            self._crash: 4,
-            self.restart: 8,
-            self.rebalance: 3,
-            self._rewind: 2,
-            self._pause: 3,
-            self._resume: 5,
-            self._terminate: 4,
-            self._retry: 3,
-            self._discard: 1,
-            self._refuse: 1,
-            self._release: 2,
-            self._expire: 1,
-            self._mend: 1,
-            self._time: 6,
-        }
-        fault = self.rng.choices(list(faults), list(faults.values()))[0]
-        if self.say:
-            self.say(f"-- {fault.__name__.strip('_')}")
-        fault()
-
-    def _produce(self) -> None:
-        for _ in range(min(len(self.to_send), self.rng.randrange(1, 5))):
-            sent = self.to_send.pop(0)
-            now = self._now_ms()
-            partition = partition_of(sent.key)
-            entry = self.broker.append(sent.topic, partition, sent.key, sent.headers, sent.value, now)
-            self.sent[entry.topic, entry.partition, entry.offset] = sent
-            if self.say:
-                place = f"{entry.topic}/{entry.partition}/{entry.offset}"
-                self.say(f"-- produce {sent.kind} {sent.reference} of {sent.case} at {place}")
-        self._wake()
-
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """There is something new to poll."""
         self.news.set()
         self.news = asyncio.Event()
 
-    # faults
-
-    def _crash(self) -> None:
-        running = [process for process in self.processes.values() if process.task is not None]
-        if running:
-            self.kill(self.rng.choice(running))
+    # what happens to processes
 
     def kill(self, process: Process) -> None:
         """As kill -9 does: the database rolls back, or had committed already; what is on the network goes on."""
@@ -199,100 +145,7 @@ class World:
     def rebalance(self) -> None:
         self.broker.generation += 1
         self.broker.owner = {number: self.rng.choice(MEMBERS) for number in range(PARTITIONS)}
-        self._wake()
-
-    def _rewind(self) -> None:
-        places = sorted(place for place, offset in self.broker.committed.items() if offset > 0)
-        if places:
-            place = self.rng.choice(places)
-            self.broker.committed[place] = self.rng.randrange(self.broker.committed[place])
-            self.rebalance()
-
-    def _pause(self) -> None:
-        self.rng.choice(list(self.processes.values())).paused = True
-
-    def _resume(self) -> None:
-        for process in self.processes.values():
-            process.paused = False
-
-    def _terminate(self) -> None:
-        live = [session for session in self.store.sessions if not session.is_closed()]
-        if live:
-            self.rng.choice(live).terminate(committed=self.rng.random() < 0.5)
-
-    def _retry(self) -> None:
-        if ref := self._parked_case():
-            self.spawn("operator", self.retry(ref))
-
-    def _discard(self) -> None:
-        if ref := self._parked_case():
-            self.spawn("operator", self.discard(ref))
-
-    def _refuse(self) -> None:
-        """From now on the broker refuses what is said of one case, until the operator has mended that."""
-        keys = sorted({sent.key for sent in self.sent.values()})
-        if keys:
-            self.refusing = {self.rng.choice(keys)}
-
-    def _release(self) -> None:
-        self.refusing = set()
-        self.spawn("operator", self.release())
-
-    def _expire(self) -> None:
-        self.spawn("operator", self.expire())
-
-    def _mend(self) -> None:
-        self.mended = True
-
-    def _time(self) -> None:
-        self.loop.advance(self.rng.choice((0.05, 1.0, 6.0)))
-
-    def _parked_case(self) -> UUID | None:
-        refs = sorted(ref for ref, case in self.store.tables["cases"].items() if case["parked"])
-        return self.rng.choice(refs) if refs else None
-
-    def finish(self) -> None:
-        """The end of the storm: the rest is sent, the defect mended, everything runs."""
-        while self.to_send:
-            self._produce()
-        self.mended = True
-        self.refusing = set()
-        self._resume()
-        self.rebalance()
-        self.restart()
-
-    # the operator
-
-    async def retry(self, ref: UUID) -> bool:
-        """Retry a parked case; whether all of it was folded."""
-        try:
-            done = await retry_case(self.pool("operator"), ref, self.handlers, toy.WRITERS, bytes.fromhex(KEY))
-            return done.reason is None
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, NotNow):
-            return False
-
-    async def discard(self, ref: UUID) -> None:
-        """Give up a parked case's first record."""
-        try:
-            await discard_first(self.pool("operator"), ref, self.handlers, "simulated")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, Conflict):
-            return
-
-    async def release(self) -> None:
-        """Let the relay try again what the broker refused."""
-        try:
-            async with self.pool("operator").acquire() as connection:
-                await release_rows(connection, None)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError):
-            return
-
-    async def expire(self) -> None:
-        """Let fifteen days pass for whatever waits."""
-        now = self.now() + timedelta(days=15)
-        try:
-            await expire_waiting(self.pool("operator"), self.handlers, toy.WRITERS, now)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, Conflict, Defect):
-            return
+        self.wake()
 
     # the processes
 
@@ -355,7 +208,7 @@ class World:
 
     def producer(self, *_: Any) -> Producer:
         """In the place of runtime.relay.new_producer."""
-        return Producer(self.broker, self.gate, lambda work: self.spawn("network", work), self._fate, self._now_ms)
+        return Producer(self.broker, self.gate, lambda work: self.spawn("network", work), self._fate, self.now_ms)
 
     def pool(self, owner: str) -> Any:
         """A pool of one owner's connections."""
@@ -378,7 +231,8 @@ class World:
         """Virtual wall-clock time."""
         return START + timedelta(seconds=self.loop.time())
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
+        """As Kafka stamps a record."""
         return int(self.now().timestamp() * 1000)
 
     # checked on the way
@@ -417,12 +271,3 @@ class _Pool:
         finally:
             await session.close()
             self._world.store.sessions.remove(session)
-
-
-_PARTITIONER: Any = DefaultPartitioner()
-
-
-def partition_of(key: bytes) -> int:
-    """Where Kafka puts a key."""
-    numbers = list(range(PARTITIONS))
-    return _PARTITIONER(key, numbers, numbers)
