@@ -30,6 +30,9 @@ TROUBLE = (
     "dead letter",
     "gave up waiting",
     "erased",
+    "erased behind a parked record",
+    "waited and was settled",
+    "failed again",
 )
 
 
