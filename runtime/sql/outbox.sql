@@ -35,7 +35,3 @@ UPDATE outbox SET held = NULL WHERE held IS NOT NULL AND ($1::uuid IS NULL OR ca
 -- name: erase_outbox
 -- Erasure: what was not published yet is not published.
 DELETE FROM outbox WHERE case_ref = any($1::uuid[])
-
--- name: outbox_age
--- Seconds that the oldest row has waited.
-SELECT coalesce(extract(epoch FROM now() - (SELECT created_at FROM outbox ORDER BY id LIMIT 1)), 0)::float8

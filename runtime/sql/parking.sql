@@ -43,7 +43,3 @@ WHERE topic = $1 AND partition = $2 AND "offset" = $3
 -- name: erase_parked
 -- Erasure: the case's queue, resolved or not.
 DELETE FROM parked WHERE case_ref = any($1::uuid[])
-
--- name: count_parked
--- Cases that wait for a person; the partial index holds only these.
-SELECT count(*)::int FROM cases WHERE parked > 0
