@@ -33,6 +33,7 @@ TROUBLE = (
     "erased behind a parked record",
     "waited and was settled",
     "failed again",
+    "floor met a writer",
 )
 
 
