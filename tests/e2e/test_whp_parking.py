@@ -153,7 +153,7 @@ def test_what_is_not_parked_cannot_be_discarded(command: Command) -> None:
 
 
 def test_dead_letters_are_listed_and_shown_without_what_they_say(place: Place, command: Command) -> None:
-    listed = place.whp("dead-letters", "list", "--json")
+    listed = place.whp("dead-letters", "list", "--limit", "1000", "--json")
     assert listed.returncode == 0, listed.stderr
     letters = json.loads(listed.stdout)
     reasons = {letter["reason"] for letter in letters}
@@ -167,11 +167,12 @@ def test_dead_letters_are_listed_and_shown_without_what_they_say(place: Place, c
     shown = place.whp("dead-letters", "show", *at)
     assert shown.returncode == 0, shown.stderr
     assert "envelope.missing" in shown.stdout
-    assert "attendance" not in shown.stdout
     as_data = json.loads(command("dead-letters", "show", *at, "--json").stdout)
     assert as_data["service"] == "intake"
     assert "value" not in as_data
-    assert "attendance" in json.loads(command("dead-letters", "show", *at, "--value", "--json").stdout)["value"]
+    said = json.loads(command("dead-letters", "show", *at, "--value", "--json").stdout)["value"]
+    assert said.startswith("{")
+    assert said not in shown.stdout
 
 
 def test_a_dead_letter_that_is_not_there_is_said_so(command: Command) -> None:
