@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test demo up down clean simulate
+.PHONY: help setup lock format check test demo up down clean simulate torture
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,3 +52,6 @@ clean: down ## stop the stack and delete its data
 
 simulate: $(READY) ## try 20,000 seeded schedules of consumers, relays and retries (about 5 minutes)
 	@$(BIN)/python -m torture.simulation --seeds 20000
+
+torture: $(READY) ## the program under fire: 2,000 cases; FULL=1 for the gate of 50,000, SEED=N, REPORT=FILE
+	@$(BIN)/python -m torture.run $(if $(FULL),--full) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))

@@ -118,6 +118,14 @@ class Tables:
         return found
 
 
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
+
+
 def effective(row: Row) -> int:
     """The case version at which a log row took effect: the retry's, where it had been parked."""
     return int(row["retried_version"] or row["case_version"])
@@ -193,7 +201,9 @@ class Evidence:
         found: dict[str, list[Record]] = defaultdict(list)
         for (topic, _), record in self.first.items():
             envelope = record.envelope
-            if envelope and envelope.source.startswith("/services/") and not EMPLOYER_TOPIC.match(topic):
+            if envelope is None or EMPLOYER_TOPIC.match(topic) or not _is_json(envelope.data):
+                continue  # what says that it is ours and cannot be read was forged: it parks its case
+            if envelope.source.startswith("/services/"):
                 found[envelope.source.removeprefix("/services/")].append(record)
         return found
 

@@ -22,7 +22,7 @@ def prepare(root: Path, *, say: Callable[[str], None]) -> None:
     stack = load(layout)
     if stack is None:
         raise StackError("There is no stack to prepare; start one with `make up`.")
-    for done in asyncio.run(_tables_and_topics(root, stack)):
+    for done in asyncio.run(tables_and_topics(root, stack)):
         say(done)
     keys = asyncio.run(issue_missing(stack.database, stack.keys))
 
@@ -32,7 +32,11 @@ def prepare(root: Path, *, say: Callable[[str], None]) -> None:
     change(layout, amend)
 
 
-async def _tables_and_topics(root: Path, stack: Stack) -> list[str]:
+async def tables_and_topics(root: Path, stack: Stack) -> list[str]:
+    """Migrate every schema and make the topics; gives what was done, one sentence for each change.
+
+    Raises the errors of the migrations and of Kafka.
+    """
     done: list[str] = []
     for service in SERVICES:
         files = await apply_service(stack.database, service, service)
