@@ -17,11 +17,10 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
-from aiokafka import AIOKafkaProducer  # pyright: ignore[reportMissingTypeStubs]
 
 from simulator import admission, clinic, hostile, jobs, workers
 from simulator.casework import Case
-from simulator.doors import ANSWER_S, Door, Feed, FrontDoor, OwnTopic
+from simulator.doors import ANSWER_S, Door, Feed, FrontDoor, OwnTopic, Producing
 from simulator.employer import Book, Employer, EmployerConfig
 from simulator.ledger import Ledger, RawRecord, Sending
 from simulator.settling import Unsettled, settle
@@ -123,7 +122,7 @@ async def run(config: CohortConfig, stack: Mapping[str, Any], progress: Callable
             )
         )
         producer = (
-            await open_.enter_async_context(_producer(stack["kafka"])) if config.kafka_clinics & set(keys) else None
+            await open_.enter_async_context(Producing(stack["kafka"])) if config.kafka_clinics & set(keys) else None
         )
         telling = asyncio.create_task(_tell(cases, ledger, books, progress))
         open_.callback(telling.cancel)
@@ -204,7 +203,7 @@ async def _clinic(
     cases: Sequence[Case],
     stack: Mapping[str, Any],
     http: aiohttp.ClientSession,
-    producer: AIOKafkaProducer | None,
+    producer: Producing | None,
     ledger: Ledger,
 ) -> None:
     key = stack["keys"]["clinics"][name]
@@ -245,10 +244,6 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first error of a group of groups: the others are its consequences, or say the same of another clinic."""
     first = group.exceptions[0]
     return first_of(first) if isinstance(first, BaseExceptionGroup) else first  # pyright: ignore[reportUnknownArgumentType]
-
-
-def _producer(bootstrap: str) -> AIOKafkaProducer:
-    return AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=2)
 
 
 async def _tell(

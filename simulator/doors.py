@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from random import Random
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 
 import aiohttp
 from aiokafka import AIOKafkaProducer  # pyright: ignore[reportMissingTypeStubs]
-from aiokafka.errors import KafkaError  # pyright: ignore[reportMissingTypeStubs]
+from aiokafka.errors import KafkaConnectionError, KafkaError  # pyright: ignore[reportMissingTypeStubs]
 
 from simulator.ledger import Ledger, RawRecord, Sending
 from workhardening_contracts.envelope import Envelope, read_structured, write_http, write_kafka
@@ -25,6 +26,7 @@ from workhardening_contracts.envelope import Envelope, read_structured, write_ht
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 ANSWER_S = 15.0
+CLOSING_S = 5.0
 LONG_POLL_S = 10
 PAGE = 500
 
@@ -90,10 +92,63 @@ class FrontDoor:
 
 
 @dataclass
+class Producing:
+    """An idempotent producer that is thrown away when it fails: after a broker's disaster it may hang for good.
+
+    What it had not sent may come twice, or late; the same ids tell that. An asynchronous context manager.
+    """
+
+    bootstrap: str
+    _producer: AIOKafkaProducer | None = None
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def __aenter__(self) -> Producing:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._discard(self._producer)
+
+    async def send_and_wait(self, topic: str, value: bytes | None, **record: Any) -> None:
+        """Produce one record, acknowledged. Raises KafkaError, also when no answer comes."""
+        producer: AIOKafkaProducer | None = None
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                producer = await self._started()
+                await producer.send_and_wait(topic, value, **record)  # pyright: ignore[reportUnknownMemberType]
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._discard(producer)
+            raise KafkaConnectionError(type(error).__name__) from None
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, linger_ms=2
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await _closed(producer)
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _discard(self, producer: AIOKafkaProducer | None) -> None:
+        if producer is not None and producer is self._producer:
+            self._producer = None
+            await _closed(producer)
+
+
+async def _closed(producer: AIOKafkaProducer) -> None:
+    with suppress(KafkaError, OSError, TimeoutError):
+        await asyncio.wait_for(producer.stop(), CLOSING_S)
+
+
+@dataclass
 class OwnTopic:
     """The clinic's own Kafka topic: one partition, records in order, each acknowledged before the next."""
 
-    producer: AIOKafkaProducer
+    producer: Producing
     clinic: str
     ledger: Ledger
     jitter: Random = field(default_factory=Random)
@@ -107,7 +162,7 @@ class OwnTopic:
             headers = list(given)
         async for attempt in patience(self.jitter):
             try:
-                await self.producer.send_and_wait(  # pyright: ignore[reportUnknownMemberType]
+                await self.producer.send_and_wait(
                     f"clinic.{self.clinic}.events.v1", value, key=key, partition=0, headers=headers
                 )
             except KafkaError:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class Ground:
     kafka_link: Proxy
     can_fill: bool
     """Whether the data lies on a tmpfs of its own."""
+    notes: Path
+    """A folder for what the torture writes down: on another disk, which is never full."""
 
     @property
     def target(self) -> Target:
@@ -125,13 +127,16 @@ async def ground(clinics_with_topics: Sequence[str]) -> AsyncGenerator[Ground]:
     layout, mounted = _clear()
     try:
         ports = _ports(["postgres", "kafka", "kafka_controller", "proxied", *SERVICES])
-        async with Proxy(ports["postgres"]) as to_postgres, Proxy(ports["proxied"]) as to_kafka:
+        async with AsyncExitStack() as stack:
+            to_postgres = await stack.enter_async_context(Proxy(ports["postgres"]))
+            to_kafka = await stack.enter_async_context(Proxy(ports["proxied"]))
             jars = await asyncio.to_thread(_jars, layout)
             direct, through = (
                 _stack(layout, ports, database=at, kafka_at=broker)
                 for at, broker in ((ports["postgres"], ports["kafka"]), (to_postgres.port, to_kafka.port))
             )
-            raised = Ground(layout, jars, ports, direct, through, to_postgres, to_kafka, mounted)
+            notes = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="whp-notes-")))
+            raised = Ground(layout, jars, ports, direct, through, to_postgres, to_kafka, mounted, notes)
             await asyncio.gather(raised.start_postgres(), raised.start_kafka())
             await _prepare(raised, clinics_with_topics)
             yield raised

@@ -86,7 +86,11 @@ class Keeper:
         fired = code == -signal.SIGKILL and process.pid not in self._killed and drill is not None
         if fired and drill is not None:
             self.fired[drill.partition(":")[0]] += 1
-        kind = "drilled" if fired else {-signal.SIGKILL: "killed", 70: "halted", 0: "told"}.get(code, "crashed")
+        kind = (
+            "drilled"
+            if fired
+            else {-signal.SIGKILL: "killed", -signal.SIGTERM: "told", 70: "halted", 0: "told"}.get(code, "crashed")
+        )
         self.deaths[kind] += 1
         return fired
 

@@ -27,8 +27,10 @@ from torture.ground import Ground
 from workhardening_contracts.planning import PlanIssued
 from workhardening_contracts.registry import INTAKE_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC
 
-AGAIN = 0.06
-"""Share of records that come once or twice more, behind whatever came in between."""
+COPIES, SHARES = (0, 1, 2), (6, 3, 1)
+"""Each record comes once, twice or three times, the copies behind whatever came in between."""
+COPY = ("torture-copy", b"1")
+"""A header that no reader looks at: copies are not copied."""
 FORGED_EVERY_S = 4.0
 """Records of ours that nobody can read: with the clinics' own about 1 % of the cases meet one."""
 LOOK_EVERY_S = 5.0
@@ -61,17 +63,21 @@ async def _echo(ground: Ground, topics: Sequence[str], tally: Tally) -> None:
         await consumer.seek_to_end()
         async with _started(AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")) as producer:
             while True:
-                for records in (await consumer.getmany(timeout_ms=500, max_records=500)).values():
-                    for record in records:
-                        if chance.random() < AGAIN:
-                            await producer.send_and_wait(
-                                record.topic,
-                                record.value,
-                                key=record.key,
-                                partition=record.partition,
-                                headers=list(record.headers),
-                            )
-                            tally.counts["again"] += 1
+                found = await consumer.getmany(timeout_ms=500, max_records=500)
+                originals = [record for records in found.values() for record in records if COPY not in record.headers]
+                sent = [
+                    await producer.send(
+                        record.topic,
+                        record.value,
+                        key=record.key,
+                        partition=record.partition,
+                        headers=[*record.headers, COPY],
+                    )
+                    for record, copies in zip(originals, chance.choices(COPIES, SHARES, k=len(originals)), strict=True)
+                    for _ in range(copies)
+                ]
+                await asyncio.gather(*sent)
+                tally.counts["again"] += len(sent)
 
 
 async def forge(ground: Ground, cases: Sequence[UUID], tally: Tally) -> None:
@@ -176,8 +182,8 @@ async def _mend(pool: Any, service: str, key: bytes, counts: Counter[str]) -> in
 
 @asynccontextmanager
 async def _started(client: Any) -> AsyncGenerator[Any]:
-    await asyncio.wait_for(client.start(), 15)
     try:
+        await asyncio.wait_for(client.start(), 15)
         yield client
     finally:
         with contextlib.suppress(*_LOST):

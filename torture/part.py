@@ -18,7 +18,6 @@ from typing import Any, cast
 from uuid import UUID
 
 import aiohttp
-from aiokafka import AIOKafkaProducer
 
 from deploy.local.keys import CLINICS
 from ops.registered import handlers_of, service_of
@@ -26,7 +25,7 @@ from runtime.db import open_pool
 from runtime.retry import PATIENCE, expire_waiting
 from simulator import cohort
 from simulator.cohort import CohortConfig, CohortResult
-from simulator.doors import ANSWER_S, Door, FrontDoor, OwnTopic
+from simulator.doors import ANSWER_S, Door, FrontDoor, OwnTopic, Producing
 from simulator.employer import Book
 from simulator.ledger import Ledger, Sending
 from torture import checker
@@ -47,7 +46,7 @@ from workhardening_contracts.registry import CLINIC_TOPIC, INTAKE_TOPIC, PLANNIN
 KAFKA_CLINICS = ("kafka-valley",)
 PROGRAMS_PER_1000 = 4
 """Whole eight-week programs, with signatures and corrections, beside a thousand short cases."""
-TOO_FAR_BEHIND = 4000
+TOO_FAR_BEHIND = 10_000
 """Records: no new case begins while a service is farther behind. A clinic waits for answers, too."""
 AHEAD = 0.1
 """How far cases and faults may be ahead of each other, as a share of all."""
@@ -116,7 +115,7 @@ async def run_part(part: Part, say: Say, keep: Path | None = None) -> Result:
         employers = await stack.enter_async_context(receiving(raised.target, part.troubles, part.seed))
         books = {name: employer.book for name, employer in employers.items()}
         fire = Fire(raised, keeper, part.previous)
-        seen = Watch(raised.layout.base / "samples.jsonl")
+        seen = Watch(raised.notes / "samples.jsonl")
         watching = asyncio.create_task(watch(raised.target, READS, seen))
         stack.callback(watching.cancel)
         await asyncio.gather(*(keeper.ready(name) for name in READS))
@@ -169,7 +168,7 @@ async def _burn(part: Part, fire: Fire, seen: Watch, done: Tally, say: Say) -> C
             group.create_task(_send(part, raised, cases, progress, seen, known))
             for lane in dict.fromkeys(step.lane for step in part.steps):
                 steps = [step for step in part.steps if step.lane == lane]
-                group.create_task(_lane(fire, steps, progress, Random(f"{part.seed}/{lane}")))
+                group.create_task(_lane(fire, steps, progress, Random(f"{part.seed}/{part.part}/{lane}")))
         return programs.result()
     finally:
         for task in background:
@@ -238,15 +237,13 @@ async def _send(
 
     stack = raised.stack
     async with AsyncExitStack() as open_:
-        ledger = open_.enter_context(Ledger(raised.layout.base / "short.jsonl"))
+        ledger = open_.enter_context(Ledger(raised.notes / "short.jsonl"))
         http = await open_.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=ANSWER_S)
             )
         )
-        producer = await open_.enter_async_context(
-            AIOKafkaProducer(bootstrap_servers=stack.kafka, acks="all", enable_idempotence=True, linger_ms=2)
-        )
+        producer = await open_.enter_async_context(Producing(stack.kafka))
         async with asyncio.TaskGroup() as group:
             for clinic in CLINICS:
                 door: Door = FrontDoor(http, stack.front_door, clinic, stack.keys.clinics[clinic], ledger)
@@ -270,7 +267,7 @@ async def _programs(part: Part, raised: Ground) -> CohortResult:
         calendar_clinics=frozenset(),
         timeout_s=3600,
         settle_s=120,
-        ledger=raised.layout.base / "programs.jsonl",
+        ledger=raised.notes / "programs.jsonl",
     )
     return await cohort.run(config, raised.target.as_stack(), lambda _: None)
 
@@ -318,8 +315,7 @@ async def _evidence(
     raised: Ground, part: Part, programs: CohortResult, books: dict[str, Book], seen: Watch
 ) -> Evidence:
     evidence = await gather(raised.target, READS)
-    base = raised.layout.base
-    evidence.ledger = [*read_ledger(base / "short.jsonl"), *read_ledger(base / "programs.jsonl")]
+    evidence.ledger = [line for name in ("short", "programs") for line in read_ledger(raised.notes / f"{name}.jsonl")]
     evidence.books = {name: asdict(book) for name, book in {**books, **programs.books}.items()}
     evidence.samples = read_samples(seen.samples)
     evidence.texts = read_texts(sorted(raised.layout.logs.glob("*.log")))
@@ -331,7 +327,7 @@ def _keep(raised: Ground, folder: Path, violations: Sequence[Violation]) -> None
     """What an engineer needs to find out: the logs, the ledgers, the offsets, and all violations."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(raised.layout.logs, folder / "logs", dirs_exist_ok=True)
-    for file in raised.layout.base.glob("*.jsonl"):
+    for file in raised.notes.glob("*.jsonl"):
         shutil.copy(file, folder)
     (folder / "violations.txt").write_text("\n".join(map(str, violations)) + "\n", encoding="utf-8")
 
