@@ -177,18 +177,25 @@ async def expire_waiting(
 ) -> int:
     """Give up events that have waited longer than PATIENCE. Wall-clock time decides this and nothing else."""
     before = (now or datetime.now(UTC)) - PATIENCE
+    given_up, last = 0, UUID(int=0)
+    while expired := await _expired(pool, before, last):
+        for ref, keys in expired.items():
+            try:
+                async with pool.acquire() as connection, connection.transaction():
+                    given_up += await _give_up(connection, ref, keys, handlers, writers, before + PATIENCE)
+            except Conflict:
+                continue  # the case has moved on; the next run looks again
+        last = max(expired)
+    return given_up
+
+
+async def _expired(pool: Pool, before: datetime, last: UUID) -> dict[UUID, set[tuple[str, str]]]:
+    """The next cases behind `last`, and which of their events have waited for too long."""
     expired: dict[UUID, set[tuple[str, str]]] = {}
     async with pool.acquire() as connection:
-        for row in await connection.fetch(SQL["waiting_since"], before):
+        for row in await connection.fetch(SQL["waiting_since"], before, last):
             expired.setdefault(row["case_ref"], set()).add((row["source"], row["id"]))
-    given_up = 0
-    for ref, keys in expired.items():
-        try:
-            async with pool.acquire() as connection, connection.transaction():
-                given_up += await _give_up(connection, ref, keys, handlers, writers, before + PATIENCE)
-        except Conflict:
-            continue  # the case has moved on; the next run looks again
-    return given_up
+    return expired
 
 
 async def _give_up(

@@ -22,7 +22,7 @@ from ops.registered import handlers_of, service_of
 from ops.target import in_schema
 from runtime.cases import SQL, Conflict
 from runtime.db import open_pool
-from runtime.retry import discard_first, retry_case
+from runtime.retry import NotNow, discard_first, retry_case
 from torture.ground import Ground
 from workhardening_contracts.planning import PlanIssued
 from workhardening_contracts.registry import INTAKE_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC
@@ -36,7 +36,7 @@ FORGED_EVERY_S = 4.0
 LOOK_EVERY_S = 5.0
 SICK = "get_byte(uuid_send(case_ref), 15) = 7 AND get_byte(uuid_send(case_ref), 14) < 64"
 """One case in 1,024: planning cannot write what it decides about them, until somebody mends it."""
-_LOST = (OSError, TimeoutError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, Conflict)
+_LOST = (OSError, TimeoutError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, Conflict, NotNow)
 
 
 @dataclass

@@ -173,7 +173,9 @@ async def _burn(part: Part, fire: Fire, seen: Watch, done: Tally, say: Say) -> C
     finally:
         for task in background:
             task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        for ended in await asyncio.gather(*background, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended  # a fire without its poison or its operator proves less than it says
 
 
 @dataclass

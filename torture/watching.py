@@ -20,7 +20,7 @@ from ops.kafka import partitions
 from ops.target import CommandError, Target, connected
 from torture.evidence import Sample
 
-EVERY_S = 1.0
+EVERY_S = 2.0
 LOST = (OSError, TimeoutError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, CommandError)
 
 
@@ -41,7 +41,7 @@ class Watch:
 
 
 async def watch(target: Target, reads: Mapping[str, Sequence[str]], seen: Watch) -> None:
-    """Look every second until cancelled. A broker or database that is away is passed over."""
+    """Look every two seconds until cancelled. A broker or database that is away is passed over."""
     with seen.samples.open("a", encoding="utf-8") as file:
         while True:
             with contextlib.suppress(*LOST):

@@ -28,11 +28,20 @@ WHEN NOT MATCHED AND n.read_version = 0 THEN INSERT (case_ref, partition, versio
     VALUES (n.case_ref, n.partition, n.version, n.state, n.waiting, n.sequences, n.parked, n.erased)
 
 -- name: waiting_since
--- Events that have waited since before a moment of wall-clock time, with their case's partition.
-SELECT c.case_ref, c.partition, l.source, l.id
-FROM cases c
+-- The next cases behind $2 with events that have waited since before a moment of wall-clock time, each with all of these.
+WITH due AS (
+    SELECT DISTINCT c.case_ref
+    FROM cases c
+    CROSS JOIN LATERAL jsonb_array_elements(c.waiting) AS w
+    JOIN event_log l ON l.case_ref = c.case_ref AND l.source = w->'event'->>'source' AND l.id = w->'event'->>'id'
+    WHERE c.waiting <> '[]' AND c.case_ref > $2 AND l.received_at < $1
+    ORDER BY c.case_ref
+    LIMIT 200
+)
+SELECT c.case_ref, l.source, l.id
+FROM due
+JOIN cases c USING (case_ref)
 CROSS JOIN LATERAL jsonb_array_elements(c.waiting) AS w
 JOIN event_log l ON l.case_ref = c.case_ref AND l.source = w->'event'->>'source' AND l.id = w->'event'->>'id'
-WHERE c.waiting <> '[]' AND l.received_at < $1
+WHERE l.received_at < $1
 ORDER BY c.case_ref
-LIMIT 1000

@@ -7,6 +7,7 @@ has changed; databases are changed in a transaction that only the reconciliation
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import AsyncGenerator, Sequence
@@ -23,7 +24,7 @@ from ops.reconcile import Reconciliation, reconcile
 from ops.target import Target, connected
 from runtime.db import Connection
 from tests.e2e.place import Place, demonstrate
-from workhardening_contracts.envelope import Envelope, read_kafka
+from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
 from workhardening_contracts.readiness import EventRejected
 from workhardening_contracts.registry import CLINIC_TOPIC, EMPLOYER_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC
 
@@ -43,8 +44,8 @@ class Scratch:
     """Service -> what is done to its tables."""
 
     def of(self, topic: str) -> list[Any]:
-        """The records of a topic."""
-        return [record for record in self.records if record.topic == topic]
+        """The events of a topic; what others put there that is none is no example."""
+        return [record for record in self.records if record.topic == topic and _is_event(record)]
 
     def put(self, old: Any, new: Any) -> None:
         """Have another record in a record's place."""
@@ -97,6 +98,14 @@ def scratch(everything: tuple[Target, list[Any], dict[str, list[Any]]]) -> Scrat
     """A copy of it."""
     target, records, books = everything
     return Scratch(target, list(records), {name: list(updates) for name, updates in books.items()})
+
+
+def _is_event(record: Any) -> bool:
+    try:
+        json.loads(envelope_of(record).data)
+    except (Unreadable, ValueError):
+        return False
+    return True
 
 
 def envelope_of(record: Any) -> Envelope:

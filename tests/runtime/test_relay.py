@@ -143,6 +143,20 @@ async def test_an_event_whose_premise_never_comes_is_given_up_after_fourteen_day
     assert record.value == b'{"code":"wait_expired"}'
 
 
+async def test_however_many_cases_wait_in_vain_each_is_given_up_as_a_whole(kafka: Kafka, dsn: str) -> None:
+    topic, out = await kafka.topic(1), await kafka.topic(1)
+    handlers = toy_handlers(topic, out, service=f"toy-{topic}", needs_opening=True)
+    cases = [uuid.uuid4() for _ in range(450)]
+    await send(kafka.bootstrap, topic, [added(case, number, 1) for case in cases for number in ("1", "2", "3")])
+    async with started(handlers, topic, dsn, kafka.bootstrap) as process:
+        await eventually(lambda: value(dsn, "SELECT count(*) = 1350 FROM event_log"))
+        later = datetime.now(UTC) + timedelta(days=15)
+        assert await expire_waiting(process.pool, handlers, WRITERS, later) == 1350
+    assert await value(dsn, "SELECT count(*) FROM cases WHERE waiting <> '[]'") == 0
+    assert await value(dsn, "SELECT max(times) FROM (SELECT count(*) AS times FROM event_log"
+                            " WHERE topic = 'runtime' GROUP BY case_ref) AS t") == 1  # fmt: skip
+
+
 async def test_the_same_event_delivered_again_after_a_restart_is_absorbed(kafka: Kafka, dsn: str) -> None:
     topic, out = await kafka.topic(1), await kafka.topic(1)
     case = uuid.uuid4()

@@ -6,6 +6,7 @@ import asyncio
 import json
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -54,16 +55,14 @@ async def save_cases(s: Session, *columns: list[Any]) -> str:
     return f"MERGE {written}"
 
 
-async def waiting_since(s: Session, before: datetime) -> list[Row]:
+async def waiting_since(s: Session, before: datetime, last: UUID) -> list[Row]:
     found: list[Row] = []
     for ref, case in sorted(s.rows("cases")):
         for entry in json.loads(case["waiting"]):
             log = s.get("event_log", (ref, entry["event"]["source"], entry["event"]["id"]))
-            if log is not None and log["received_at"] < before:
+            if log is not None and log["received_at"] < before and ref > last:
                 s.store.seen["gave up waiting"] += 1
-                found.append(
-                    {"case_ref": ref, "partition": case["partition"], "source": log["source"], "id": log["id"]}
-                )
+                found.append({"case_ref": ref, "source": log["source"], "id": log["id"]})
     return found
 
 
