@@ -74,9 +74,9 @@ def is_transient(error: BaseException, connection: Connection | None = None) -> 
     """Whether trying again may help: decided by the connection's state and the SQLSTATE, never by class.
 
     asyncpg reports time-outs and killed backends as a bare InterfaceError, and its class for bad data is a subclass
-    of that one.
+    of that one. A connection that was reset while it was given back or taken again is an InternalClientError.
     """
-    if isinstance(error, OSError | TimeoutError):
+    if isinstance(error, OSError | TimeoutError | asyncpg.InternalClientError):
         return True
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(sqlstate, str):

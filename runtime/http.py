@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from runtime.db import is_transient, origin, reduce_error
 from runtime.keys import bearer
@@ -159,11 +160,17 @@ def make_app(service: str) -> FastAPI:
         log.error("request failed", path=_template(request), error=type(error).__name__, where=origin(error))
         return problem_response(Problem(500, "internal", "a defect of ours; send the request again later"))
 
+    async def on_hang_up(request: Request, _: Exception) -> JSONResponse:
+        """The caller left in the middle of the request: nobody hears the answer, and nothing is wrong with us."""
+        log.info("caller left", path=_template(request))
+        return problem_response(Problem(400, "hung_up", "send the request again"))
+
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(Exception, on_defect)
     # By name as well: what is found under Exception only is answered and then raised again, as a defect should be.
-    for passing in (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    for passing in (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         app.add_exception_handler(passing, on_defect)
+    app.add_exception_handler(ClientDisconnect, on_hang_up)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
 

@@ -181,7 +181,14 @@ class Relay:
             try:
                 await self._lead()
                 delay = POLL_S
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, OSError, TimeoutError) as error:
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                KafkaError,
+                OSError,
+                TimeoutError,
+            ) as error:
                 log.warning("relay starts over", schema=self._schema, error=reduce_error(error))
                 self.last_turn = time.monotonic()
                 await asyncio.sleep(delay)

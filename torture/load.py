@@ -34,8 +34,8 @@ HOSTILE = 0.012
 """Chance of something hostile or doubled after an event: with the unreadable records about 1 % of what is sent."""
 UNREADABLE = 0.05
 """Chance that a case of a clinic with its own topic is followed by a record that is no event."""
-AT_ONCE = 24
-"""Cases that one clinic sends side by side."""
+AT_ONCE = 100
+"""Cases that one clinic sends side by side: while a door is down, none of them gets on."""
 
 Case = Sequence[Sending | RawRecord]
 

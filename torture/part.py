@@ -188,10 +188,9 @@ class _Progress:
     begun: int = 0
     healed: bool = False
 
-    @property
-    def ahead(self) -> bool:
-        """Whether the cases must wait for the faults."""
-        return self.stepped < self.steps and self.begun / self.cases > self.stepped / self.steps + AHEAD
+    def ahead(self, share: float) -> bool:
+        """Whether a clinic that has begun this share of its cases must wait for the faults."""
+        return self.stepped < self.steps and share > self.stepped / self.steps + AHEAD
 
     def may(self, share: float) -> bool:
         """Whether enough cases have begun for a lane to be this far."""
@@ -230,7 +229,7 @@ async def _send(
     part: Part, raised: Ground, cases: dict[str, list[Case]], progress: _Progress, seen: Watch, known: list[UUID]
 ) -> None:
     async def admitted(clinic: str, number: int) -> None:
-        while seen.most > TOO_FAR_BEHIND or progress.ahead:  # noqa: ASYNC110
+        while seen.most > TOO_FAR_BEHIND or progress.ahead(number / len(cases[clinic])):  # noqa: ASYNC110
             await asyncio.sleep(0.2)
         progress.begun += 1
         first = cases[clinic][number][0]

@@ -11,6 +11,7 @@ import pytest
 import structlog
 from fastapi import Depends
 from httpx import ASGITransport, AsyncClient
+from starlette.requests import ClientDisconnect
 
 from runtime.http import clinic_caller, make_app
 
@@ -23,6 +24,7 @@ PASSING = [
     asyncpg.CannotConnectNowError(CANARY),
     asyncpg.TooManyConnectionsError(CANARY),
     asyncpg.InterfaceError(CANARY),
+    asyncpg.InternalClientError(CANARY),
 ]
 DEFECTS = [ValueError(CANARY), KeyError(CANARY), asyncpg.UndefinedTableError(CANARY), asyncpg.DataError(CANARY)]
 
@@ -88,6 +90,14 @@ async def test_a_defect_behind_a_door_is_answered_without_its_text(
     assert CANARY not in answer.text
     assert [(line["log_level"], line["path"]) for line in logs] == [("error", "/read/{name}")]
     assert CANARY not in str(logs)
+
+
+async def test_a_caller_who_leaves_in_the_middle_is_no_defect_of_ours(client: AsyncClient, failing: Failing) -> None:
+    failing.error = ClientDisconnect()
+    with structlog.testing.capture_logs() as logs:
+        answer = await client.get(f"/read/{CANARY}")
+    assert answer.status_code == 400
+    assert [(line["log_level"], line["path"]) for line in logs] == [("info", "/read/{name}")]
 
 
 async def test_nothing_tells_a_stranger_how_the_doors_are_made(client: AsyncClient) -> None:
