@@ -43,6 +43,8 @@ log = structlog.get_logger("service")
 EXPIRE_EVERY_S = 3600.0
 # A start waits this long for Kafka, PostgreSQL and its migrations; then the process exits and is started again.
 START_S = 60.0
+# The consumer needs one; a request at a door asks three times, and four connections were what it waited for.
+CONNECTIONS = 12
 EXIT_HALTED = 70
 # An end that takes longer is made sudden: a client of a broker that hangs may wait for it for minutes.
 EXIT_S = 25.0
@@ -104,7 +106,7 @@ async def _serve(
 ) -> None:
     handlers = service.handlers(settings)
     dsn = settings.database_url.get_secret_value()
-    pool = await _eventually(lambda: open_pool(dsn, service.name), stop)
+    pool = await _eventually(lambda: open_pool(dsn, service.name, size=CONNECTIONS), stop)
     stack.push_async_callback(_closed, pool)
     await _eventually(lambda: _migrated(pool, service.name), stop)
     publisher = Publisher(settings.kafka_bootstrap, f"{service.name}-door", telemetry)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random as chance
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -32,6 +31,8 @@ from torture.plan import Kind, Step
 from torture.proxy import Fault
 
 NETWORK_S: dict[str, float] = {"latency": 8.0, "reset": 0.0, "slicer": 6.0, "half_open": 10.0, "lost_response": 3.0}
+STRUCK = 0.5
+"""Share of the connections that a network's fault strikes."""
 DRILL_S = 20.0
 """How long a kill waits for its successor to die at the named place; the drill stays armed after that."""
 JOINED_S = 4.0
@@ -198,10 +199,9 @@ async def _terminate(fire: Fire, step: Step) -> str:
 async def _network(fire: Fire, step: Step) -> str:
     link = fire.ground.postgres_link if step.target == "postgres" else fire.ground.kafka_link
     fault: Fault = step.detail  # pyright: ignore[reportAssignmentType] - a plan has no others
-    if not link.links:
-        raise NotNow("nobody is connected")
-    async with link.faulty(fault, lambda _: chance.random() < 0.5) as struck:
-        await asyncio.sleep(NETWORK_S[step.detail])
+    struck = await link.strike(fault, STRUCK, NETWORK_S[step.detail])
+    if not struck:
+        raise NotNow("nobody was connected")
     return f"{step.detail}, {struck} connections"
 
 

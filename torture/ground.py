@@ -30,7 +30,7 @@ from deploy.local.provision import SERVICES, make_database, provision
 from deploy.local.state import Keys, Service, Stack, save
 from deploy.local.topics import provision_one, read_specs
 from ops.target import ROOT, Target, target_of
-from torture.proxy import Proxy
+from torture.proxy import Remote, remote
 from workhardening_contracts.registry import CLINIC_OWN_TOPIC
 
 DISK = "6g"
@@ -52,8 +52,8 @@ class Ground:
     """Direct addresses."""
     through: Stack
     """The same services as they are told: Kafka and PostgreSQL behind the proxies."""
-    postgres_link: Proxy
-    kafka_link: Proxy
+    postgres_link: Remote
+    kafka_link: Remote
     can_fill: bool
     """Whether the data lies on a tmpfs of its own."""
     notes: Path
@@ -128,8 +128,9 @@ async def ground(clinics_with_topics: Sequence[str]) -> AsyncGenerator[Ground]:
     try:
         ports = _ports(["postgres", "kafka", "kafka_controller", "proxied", *SERVICES])
         async with AsyncExitStack() as stack:
-            to_postgres = await stack.enter_async_context(Proxy(ports["postgres"]))
-            to_kafka = await stack.enter_async_context(Proxy(ports["proxied"]))
+            marks = os.environ | {processes.STACK: str(layout.base), processes.PART: "proxy"}
+            to_postgres = await stack.enter_async_context(remote(ports["postgres"], marks))
+            to_kafka = await stack.enter_async_context(remote(ports["proxied"], marks))
             jars = await asyncio.to_thread(_jars, layout)
             direct, through = (
                 _stack(layout, ports, database=at, kafka_at=broker)

@@ -2,18 +2,25 @@
 
 A fault lies on single connections, so that others go on beside them. Bytes are never changed or reordered, only late,
 in slices, or gone for good together with their connection: that is what networks do.
+
+`python -m torture.proxy PORT` is a process of its own, so that whoever tortures does not slow what passes through. It
+says its port, then takes a line of JSON for each fault and answers when it struck and when it is over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import random
 import socket
 import struct
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from subprocess import PIPE
+from typing import Any, Final, Literal, get_args
 
 Fault = Literal["latency", "reset", "slicer", "half_open", "lost_response"]
 """latency: each chunk is `LATENCY_S` late. reset: both ends get RST at once. slicer: a few bytes at a time.
@@ -153,3 +160,65 @@ async def _forward(chunk: bytes, writer: asyncio.StreamWriter, fault: Fault | No
         await asyncio.sleep(0)
     writer.write(chunk[len(sliced) :])
     await writer.drain()
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A proxy in a process of its own."""
+
+    process: asyncio.subprocess.Process
+    port: int
+
+    async def strike(self, fault: Fault, share: float, seconds: float) -> int:
+        """Put a fault on a share of the connections for a while.
+
+        Returns, when it is over, how many it struck at first.
+        """
+        assert self.process.stdin is not None
+        order = {"fault": fault, "share": share, "seconds": seconds}
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        struck = (await _answer(self.process))["struck"]
+        await _answer(self.process)
+        return int(struck)
+
+
+@asynccontextmanager
+async def remote(upstream: int, environment: dict[str, str]) -> AsyncGenerator[Remote]:
+    """A proxy process that leads to a port of this machine; it ends with the block."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "torture.proxy", str(upstream)), stdin=PIPE, stdout=PIPE, env=environment
+    )
+    try:
+        yield Remote(process, (await _answer(process))["port"])
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _answer(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert process.stdout is not None
+    return json.loads(await process.stdout.readline())
+
+
+async def serve(upstream: int) -> None:
+    """Be a proxy until standard input ends."""
+    orders = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    async with Proxy(upstream) as proxy:
+        _say(port=proxy.port)
+        while line := await orders.readline():
+            order = json.loads(line)
+            share = float(order["share"])
+            async with proxy.faulty(order["fault"], lambda _, share=share: random.random() < share) as struck:
+                _say(struck=struck)
+                await asyncio.sleep(order["seconds"])
+            _say(over=True)
+
+
+def _say(**facts: Any) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ from services.intake.admission import Desk, admit
 from services.intake.handlers import handlers
 from services.intake.policy import Policy
 from services.intake.receipts import PostgresReceipts
-from services.intake.screening import EARLIEST, FINDINGS, Refused
+from services.intake.screening import ALL_CASES, EARLIEST, FINDINGS, Refused
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
 
 log = structlog.get_logger("bridge")
@@ -42,6 +42,7 @@ METADATA_MS = 3000
 BATCH = 200
 SLOWEST_RETRY_S = 5.0
 
+_FOR_ALL = str(ALL_CASES).encode()
 _KEPT = FINDINGS
 """Refusals that are not answered but kept as dead letters: an answer bears the source and id of the record, and these
 may be those of an event that someone else, or the clinic itself, sent well."""
@@ -112,12 +113,38 @@ async def run_bridge(running: Running) -> None:
 async def take_turn(bridge: Bridge, consumer: Any, poll: Poll, done: dict[TopicPartition, int]) -> None:
     """Take in what has come next, and tell the broker that it is finished."""
     finished: dict[TopicPartition, int] = {}
-    for record in await poll(consumer):
-        await take_in(bridge, record)
+    records = await poll(consumer)
+    for abreast in side_by_side(records):
+        # All are awaited before one failure is raised: a record left behind could come after a later one of its case.
+        ended = await asyncio.gather(*(_take_in_order(bridge, line) for line in abreast), return_exceptions=True)
+        for failure in ended:
+            if failure is not None:
+                raise failure
+    for record in records:
         place = TopicPartition(record.topic, record.partition)
-        done[place] = finished[place] = record.offset + 1
+        done[place] = finished[place] = max(finished.get(place, 0), record.offset + 1)
     if finished:
         await _commit(consumer, finished)
+
+
+def side_by_side(records: Iterable[Consumed]) -> list[list[list[Consumed]]]:
+    """Records as they may be taken in: step by step, in each step the lines of different cases side by side.
+
+    One by one a topic went no faster than the round trips of one record. What is for all cases of a clinic comes by
+    itself: it must not overtake a session, nor be overtaken.
+    """
+    steps: list[dict[bytes | None, list[Consumed]]] = [{}]
+    for record in records:
+        if record.key == _FOR_ALL:
+            steps += [{record.key: [record]}, {}]
+        else:
+            steps[-1].setdefault(record.key, []).append(record)
+    return [list(step.values()) for step in steps if step]
+
+
+async def _take_in_order(bridge: Bridge, line: Iterable[Consumed]) -> None:
+    for record in line:
+        await take_in(bridge, record)
 
 
 async def _fetch(consumer: Any) -> tuple[Consumed, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from torture.proxy import FAULTS, HOST, SLICE, Link, Proxy
+from torture.proxy import FAULTS, HOST, SLICE, Link, Proxy, remote
 
 Talk = Callable[[Proxy, list[bytes]], Awaitable[None]]
 
@@ -139,6 +140,20 @@ def test_a_request_whose_response_is_lost_has_arrived() -> None:
             with pytest.raises(ConnectionResetError):
                 await reader.readexactly(1)
         assert b"".join(heard) == b"beforecommit"
+
+    run(talk)
+
+
+def test_a_proxy_of_its_own_process_strikes_what_passes_through_it_and_says_so() -> None:
+    async def talk(proxy: Proxy, heard: list[bytes]) -> None:
+        async with remote(proxy.port, dict(os.environ)) as other:
+            reader, writer = await asyncio.open_connection(HOST, other.port)
+            assert await exchange(reader, writer, b"before") == b"before"
+            assert await other.strike("reset", 1.0, 0.0) == 1
+            with pytest.raises(ConnectionResetError):
+                await reader.readexactly(1)
+            assert await other.strike("latency", 1.0, 0.0) == 0
+            writer.transport.abort()
 
     run(talk)
 

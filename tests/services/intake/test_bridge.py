@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from runtime.fold import Position
 from runtime.poll import Poll, Undecodable
 from services.intake import bridge as bridge_module
-from services.intake.bridge import OWN_TOPICS, Bridge, Consumed, take_in, take_turn
+from services.intake.bridge import OWN_TOPICS, Bridge, Consumed, side_by_side, take_in, take_turn
 from services.intake.screening import ALL_CASES
 from tests.services.intake.cases import CASE, NOON, TODAY, assessed
 from tests.services.intake.desk import MemoryBroker, MemoryReceipts, desk_of
@@ -86,6 +86,20 @@ async def test_records_come_in_by_the_front_doors_own_code_in_order() -> None:
         ("clinic.events.v1", f"a{number}") for number in range(3)
     ]
     assert {held.status for held in world.receipts.rows.values()} == {"accepted"}
+
+
+def test_cases_go_side_by_side_each_in_its_order_and_what_is_for_all_of_them_goes_alone() -> None:
+    a, b = (UUID(int=(1 << 90) + number) for number in (1, 2))
+    subjects = [a, b, a, ALL_CASES, b, ALL_CASES, ALL_CASES, a, b]
+    records = [record(offset, subject=subject) for offset, subject in enumerate(subjects)]
+    offsets = [[[each.offset for each in line] for line in step] for step in side_by_side(records)]
+    assert offsets == [[[0, 2], [1]], [[3]], [[4]], [[5]], [[6]], [[7], [8]]]
+
+
+def test_records_without_a_key_keep_their_order_among_each_other() -> None:
+    records = [replace(record(offset), key=None) for offset in range(3)]
+    assert side_by_side(records) == [[records]]
+    assert side_by_side([]) == []
 
 
 async def test_a_record_that_breaks_its_contract_is_answered_and_the_next_one_follows() -> None:
