@@ -44,6 +44,9 @@ from torture.watching import Watch, at_rest, watch
 from workhardening_contracts.registry import CLINIC_TOPIC, INTAKE_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC
 
 KAFKA_CLINICS = ("kafka-valley",)
+WATCHED = {**READS, "intake-bridge": tuple(f"clinic.{clinic}.events.v1" for clinic in KAFKA_CLINICS)}
+BY_HTTP = 5
+"""One short case in so many comes by HTTP: a door is down for half of the time, and Kafka takes what is sent."""
 PROGRAMS_PER_1000 = 4
 """Whole eight-week programs, with signatures and corrections, beside a thousand short cases."""
 TOO_FAR_BEHIND = 10_000
@@ -116,7 +119,7 @@ async def run_part(part: Part, say: Say, keep: Path | None = None) -> Result:
         books = {name: employer.book for name, employer in employers.items()}
         fire = Fire(raised, keeper, part.previous)
         seen = Watch(raised.notes / "samples.jsonl")
-        watching = asyncio.create_task(watch(raised.target, READS, seen))
+        watching = asyncio.create_task(watch(raised.target, WATCHED, seen))
         stack.callback(watching.cancel)
         await asyncio.gather(*(keeper.ready(name) for name in READS))
         lit = time.time()
@@ -216,11 +219,13 @@ async def _lane(fire: Fire, steps: Sequence[Step], progress: _Progress, random: 
 
 def _short_cases(part: Part) -> dict[str, list[Case]]:
     cases: dict[str, list[Case]] = {name: [] for name in CLINICS}
+    doors = [name for name in CLINICS if name not in KAFKA_CLINICS]
     for index in range(part.cases):
-        clinic = CLINICS[index % len(CLINICS)]
-        victim = CLINICS[(index + 1) % len(CLINICS)]
+        raw = index % BY_HTTP > 0
+        among = KAFKA_CLINICS if raw else doors
+        clinic = among[index // BY_HTTP % len(among)]
+        victim = CLINICS[(CLINICS.index(clinic) + 1) % len(CLINICS)]
         employer = NAMES[index % len(NAMES)]
-        raw = clinic in KAFKA_CLINICS
         cases[clinic].append(short_case(part.seed * 1000 + part.part, index, clinic, victim, employer, raw=raw))
     return cases
 
@@ -293,7 +298,7 @@ async def _rest(raised: Ground, keeper: Keeper, seen: Watch, done: Tally, say: S
         async with asyncio.timeout(REST_S):
             while await mend_parked(raised, done):  # noqa: ASYNC110
                 await asyncio.sleep(1)
-            await at_rest(raised.target, READS, seen)
+            await at_rest(raised.target, WATCHED, seen)
     except TimeoutError:
         say(f"no rest after {REST_S:.0f} s: {seen.behind}")
         return time.monotonic() - began
@@ -308,7 +313,7 @@ async def _rest(raised: Ground, keeper: Keeper, seen: Watch, done: Tally, say: S
             await pool.close()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(REST_S):
-            await at_rest(raised.target, READS, seen)
+            await at_rest(raised.target, WATCHED, seen)
     return took
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 WIDTH, HEIGHT = 1000, 360
 LEFT, RIGHT, TOP, BOTTOM = 60, 20, 110, 40
-COLOURS = {"intake": "#4477aa", "planning": "#228833", "progress": "#ccbb44", "notify": "#aa3377"}
+COLOURS = {
+    "intake": "#4477aa", "planning": "#228833", "progress": "#ccbb44", "notify": "#aa3377", "intake-bridge": "#66ccee",
+}  # fmt: skip
 """Tol's bright colours, told apart by most people whose colour vision differs."""
 LANES = ("kill", "pause", "join", "deploy", "rewind", "two_relays", "postgres", "network", "kafka")
 """Rows of marks, the services' faults first."""

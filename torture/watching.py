@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ops.kafka import partitions
-from ops.target import CommandError, Target, connected
+from ops.target import SERVICES, CommandError, Target, connected
 from torture.evidence import Sample
 
 EVERY_S = 2.0
@@ -67,7 +67,7 @@ async def _look(target: Target, reads: Mapping[str, Sequence[str]], seen: Watch,
                     if offset:
                         line = Sample(at, service, place.topic, place.partition, offset)
                         file.write(json.dumps(line.__dict__) + "\n")
-                rows = await _outbox(target, service)
+                rows = await _outbox(target, service) if service in SERVICES else 0
                 seen.behind[service] = sum(ends.values()) - sum(done.values()) + rows
                 seen.lag.append((at, service, seen.behind[service]))
             file.flush()
