@@ -26,6 +26,8 @@ from ops.target import ROOT
 RETRY_SCALE = "0.01"
 """Webhooks are tried again after 0.05 s, 3 s, 18 s instead of 5 s, 5 min, 30 min."""
 Process = Popen[bytes]
+KEPT, COMPANION = "kept", "companion"
+"""Names in the group, as production gives them: who starts again under its name has its partitions back at once."""
 DELAY_S = 0.3
 LOOK_S = 0.05
 GRACE_S = 20.0
@@ -69,7 +71,7 @@ class Keeper:
         while True:
             await self._down[service].wait()
             drill = self.drills[service].popleft() if self.drills[service] else None
-            process = self._spawn(service, self.stack.services[service].port, drill)
+            process = self._spawn(service, self.stack.services[service].port, KEPT, drill)
             self.running[service] = process
             try:
                 code = await _ended(process)
@@ -94,12 +96,12 @@ class Keeper:
         self.deaths[kind] += 1
         return fired
 
-    def _spawn(self, service: str, port: int, drill: str | None, code: Path | None = None) -> Process:
+    def _spawn(self, service: str, port: int, name: str, drill: str | None = None, code: Path | None = None) -> Process:
         code = code or self.code[service]
         marks = {processes.STACK: str(self.layout.base), processes.PART: service}
-        settings = {"WHP_HTTP_PORT": str(port), "WHP_RETRY_SCALE": RETRY_SCALE} | (
-            {"WHP_DRILL": drill} if drill else {}
-        )
+        settings = {"WHP_HTTP_PORT": str(port), "WHP_RETRY_SCALE": RETRY_SCALE, "WHP_INSTANCE": name}
+        if drill is not None:
+            settings["WHP_DRILL"] = drill
         paths = {"PYTHONPATH": f"{code}{os.pathsep}{code / 'contracts'}"}
         self.starts += 1
         with log_file(self.layout, service).open("ab") as log:
@@ -142,7 +144,7 @@ class Keeper:
     @asynccontextmanager
     async def companion(self, service: str, code: Path | None = None) -> AsyncGenerator[Process]:
         """A second process of a service, of the same code or another, until the end of the block."""
-        process = self._spawn(service, 0, None, code)
+        process = self._spawn(service, 0, COMPANION, code=code)
         try:
             yield process
         finally:
