@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 WIDTH, HEIGHT = 1000, 360
-LEFT, RIGHT, TOP, BOTTOM = 60, 20, 110, 40
+LEFT, RIGHT, TOP, BOTTOM = 75, 20, 110, 40
 COLOURS = {
     "intake": "#4477aa", "planning": "#228833", "progress": "#ccbb44", "notify": "#aa3377", "intake-bridge": "#66ccee",
 }  # fmt: skip

@@ -19,22 +19,21 @@ def summary(results: Sequence[Result]) -> str:
     """A few lines for the terminal, the verdict last."""
     faults = Counter(fault["kind"] for result in results for fault in result.faults)
     lines = [
-        "faults: " + ", ".join(f"{count} {kind}" for kind, count in faults.items()),
-        f"processes: {dict(_sum(result.deaths for result in results))}, of them at named places"
-        f" {dict(_sum(result.named for result in results))}",
+        f"faults: {_told(faults)}",
+        f"processes that ended: {_told(_sum(result.deaths for result in results))}",
+        f"drilled at: {_told(_sum(result.named for result in results))}",
         f"{sum(result.cases + result.programs for result in results)} cases, {sum(result.sent for result in results)}"
         f" events sent, {sum(result.records for result in results)} records on topics",
     ]
     for service, counts in _accounts(results).items():
         accepted = counts.pop("accepted", 0)
-        lines.append(f"{service}: {accepted} = " + " + ".join(f"{count} {name}" for name, count in counts.items()))
+        lines.append(f"{service}: {accepted} = {_told(counts, ' + ')}")
     lines += [f"part {result.part}: {text}" for result in results for text in (*result.violations, *result.hanging)][
         :50
     ]
     violated = Counter(text.split()[0] for result in results for text in result.violations)
-    told = ", ".join(f"{name} {count}" for name, count in violated.items())
     hanging = sum(len(result.hanging) for result in results)
-    lines.append(f"{violated.total()} violations{f': {told}' if told else ''}; {hanging} programs hang")
+    lines.append(f"{violated.total()} violations{f': {_told(violated)}' if violated else ''}; {hanging} programs hang")
     return "\n".join(lines)
 
 
@@ -71,9 +70,7 @@ def _markdown(results: Sequence[Result], pictures: Sequence[str]) -> str:
         "|---|---|---|",
         *_injected(results),
         "",
-        "Meanwhile, all the time: "
-        + ", ".join(f"{count} {name}" for name, count in _sum(r.meanwhile for r in results).items())
-        + ".",
+        "Meanwhile, all the time: " + _told(_sum(r.meanwhile for r in results)) + ".",
         "",
         *(f"Not permitted here: {kind}, since {why}." for kind, why in _impossible(results).items()),
         "",
@@ -128,6 +125,10 @@ def _sum(tallies: Iterable[Mapping[str, int]]) -> Counter[str]:
     for tally in tallies:
         total.update(tally)
     return total
+
+
+def _told(counts: Mapping[str, int], between: str = ", ") -> str:
+    return between.join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda each: -each[1]))
 
 
 def _impossible(results: Sequence[Result]) -> dict[str, str]:
