@@ -17,7 +17,7 @@ from ops.target import CannotLook, CommandError
 from runtime.migrate import MigrationError
 
 # Importing a module of commands registers them.
-COMMANDS = ("running", "looking", "reconciling", "partners", "library")
+COMMANDS = ("running", "looking", "reconciling", "partners", "keys", "library")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Commands about partners: publishing as a clinic, employers' endpoints, mailboxes, keys."""
+"""Commands about partners: publishing as a clinic, employers' endpoints, mailboxes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from deploy.local.topics import provision_one, read_specs
-from ops.app import Json, answer, app, clinics, employers, keys
+from ops.app import Json, answer, app, clinics, employers
 from ops.keys import issue
 from ops.publish import publish_all, read_events
 from ops.target import ROOT, CommandError, as_json, connected, target
-from runtime.keys import Kind
 from services.notify.address import Refused
 from services.notify.clinics import set_mailbox
 from services.notify.employers import EndpointRefused, add_endpoint, list_endpoints
@@ -107,22 +106,3 @@ def clinics_mailbox(clinic: str, mailbox: str) -> None:
 
     asyncio.run(register())
     answer(f"messages of {clinic} go to its mailbox")
-
-
-@keys.command(name="issue")
-def keys_issue(
-    *, clinic: str | None = None, employer: str | None = None, role: str | None = None, json: Json = False
-) -> None:
-    """Issue a key, bound to one clinic, one employer or one role. It is shown once and cannot be read again."""
-    given: list[tuple[Kind, str]] = []
-    if clinic is not None:
-        given.append(("clinic", clinic))
-    if employer is not None:
-        given.append(("employer", employer))
-    if role is not None:
-        given.append(("role", role))
-    if len(given) != 1:
-        raise CommandError("say for whom: exactly one of --clinic, --employer or --role")
-    kind, name = given[0]
-    key = asyncio.run(issue(target().database, kind, name))
-    answer(as_json({"kind": kind, "name": name, "key": key}) if json else key)

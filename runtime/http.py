@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from runtime.db import is_transient, origin, reduce_error
-from runtime.keys import bearer
+from runtime.keys import find_bearer
 from runtime.running import Running
 
 log = structlog.get_logger("http")
@@ -91,7 +91,7 @@ async def employer_caller(request: Request, given: Bearer) -> str:
 
 
 async def _caller(request: Request, given: Bearer, kind: str) -> str:
-    found = None if given is None else await bearer(running(request).pool, given.credentials.strip())
+    found = None if given is None else await find_bearer(running(request).pool, given.credentials.strip())
     if found is None:
         raise Problem(
             401,
@@ -99,9 +99,9 @@ async def _caller(request: Request, given: Bearer, kind: str) -> str:
             "send a valid API key as 'Authorization: Bearer <key>'",
             headers={"www-authenticate": "Bearer"},
         )
-    if found[0] != kind:
+    if found.kind != kind:
         raise Problem(403, "forbidden", f"this door is for {kind} keys")
-    return found[1]
+    return found.name
 
 
 def problem_response(problem: Problem) -> JSONResponse:

@@ -22,6 +22,9 @@ SERVICES = Path(__file__).parent.parent / "services"
 _FILE = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
 _WRITES = "SELECT, INSERT, UPDATE, DELETE"
 
+# Every service has a door: /metrics asks for a key of operations.
+ACCESS_READERS = ("intake", "planning", "progress", "notify")
+
 _NAME = re.compile(r"^[a-z_][a-z0-9_]*$")
 
 
@@ -34,8 +37,8 @@ async def apply_service(admin_dsn: str, schema: str, role: str) -> list[str]:
     return await _apply(admin_dsn, schema, (RUNTIME / "service", SERVICES / schema / "migrations"), writer=role)
 
 
-async def apply_access(admin_dsn: str, readers: Sequence[str] = ("intake", "notify")) -> list[str]:
-    """Bring the API keys' schema up to date; `readers` may look keys up. Raises MigrationError."""
+async def apply_access(admin_dsn: str, readers: Sequence[str] = ACCESS_READERS) -> list[str]:
+    """Bring the API keys' schema up to date; `readers` may look keys up and note their use. Raises MigrationError."""
     return await _apply(admin_dsn, "access", (RUNTIME / "access",), readers=readers)
 
 
@@ -90,6 +93,9 @@ async def _apply(
             await connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
             await connection.execute(f"GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {role}")
             await connection.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}")
+        for reader in readers:
+            # Nothing else of a key: a service that was broken into can neither make a key nor bring one back.
+            await connection.execute(f"GRANT UPDATE (last_used_on) ON api_keys TO {reader}")
         return ran
     finally:
         await connection.close()

@@ -7,9 +7,8 @@ import asyncpg
 DATABASE = "whp"
 OWNER = "whp_owner"
 SERVICES = ("intake", "planning", "progress", "notify")
-# Keys of clinics and employers: the two services that have a door for them may look.
+# API keys: each service has a door and may look.
 ACCESS = "access"
-ACCESS_READERS = ("intake", "notify")
 ROLE_SETTINGS = {
     "transaction_timeout": "30s",
     "idle_in_transaction_session_timeout": "10s",
@@ -47,7 +46,7 @@ async def provision(admin_dsn: str, passwords: Mapping[str, str]) -> None:
             for service in SERVICES:
                 await _make_service(connection, service, passwords[service])
             await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ACCESS} AUTHORIZATION {OWNER}")
-            for reader in ACCESS_READERS:
+            for reader in SERVICES:
                 await connection.execute(f"GRANT USAGE ON SCHEMA {ACCESS} TO {reader}")
     finally:
         await connection.close(timeout=5)

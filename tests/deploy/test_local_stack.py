@@ -237,13 +237,10 @@ async def test_each_service_has_a_role_that_sees_its_own_schema_only(stack: Stac
         await execute(stack.services["planning"].database, "CREATE TABLE planning.mine ()")
 
 
-async def test_only_the_doors_may_look_at_the_keys(stack: Stack) -> None:
-    granted = [
-        name
-        for name in stack.services
-        if await value(stack.database, f"SELECT has_schema_privilege('{name}', 'access', 'USAGE')")
-    ]
-    assert granted == ["intake", "notify"]
+async def test_each_service_may_look_at_the_keys_since_each_has_a_door(stack: Stack) -> None:
+    for name in stack.services:
+        assert await value(stack.database, f"SELECT has_schema_privilege('{name}', 'access', 'USAGE')")
+        assert not await value(stack.database, f"SELECT has_schema_privilege('{name}', 'access', 'CREATE')")
 
 
 async def test_a_wrong_password_is_refused(stack: Stack) -> None:
