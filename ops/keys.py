@@ -42,7 +42,7 @@ def keys_issue(
         `operations` (reads /metrics) or `clinician`.
     """
     bound: tuple[tuple[Kind, str | None], ...] = (("clinic", clinic), ("employer", employer), ("role", role))
-    given = [(kind, name) for kind, name in bound if name is not None]
+    given: list[tuple[Kind, str]] = [(kind, name) for kind, name in bound if name is not None]
     if len(given) != 1:
         raise CommandError("say for whom: exactly one of --clinic, --employer or --role")
     kind, name = given[0]

@@ -1,10 +1,13 @@
 """The HTTP shell of a service: problems as problem+json, callers by API key, health by progress, metrics.
 
-Errors follow RFC 9457 with a stable `code` and the field's path, and never hold the offending value.
+Errors follow RFC 9457 with a stable `code` and the field's path, and never hold the offending value. Every door but
+/healthz and /readyz asks for a key.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, cast
@@ -20,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from runtime.db import is_transient, origin, reduce_error
-from runtime.keys import find_bearer
+from runtime.guard import Guard, Limited
 from runtime.running import Running
 
 log = structlog.get_logger("http")
@@ -29,7 +32,7 @@ PROBLEM = "application/problem+json"
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "content_type"}
 
-_KEY = HTTPBearer(scheme_name="key", description="The API key of a clinic or an employer.", auto_error=False)
+_KEY = HTTPBearer(scheme_name="key", description="An API key.", auto_error=False)
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_KEY)]
 
 
@@ -70,7 +73,12 @@ class ProblemBody(BaseModel):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a door's description says of its answers that are problems, for its `responses`."""
+    """What a door's description says of its answers that are problems, for its `responses`.
+
+    A door that asks for a key counts its requests, so where there is 401 there is 429.
+    """
+    if 401 in statuses and 429 not in statuses:
+        statuses = (*statuses, 429)
     content = {PROBLEM: {"schema": ProblemBody.model_json_schema()}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
@@ -80,18 +88,44 @@ def running(request: Request) -> Running:
     return cast("Running", request.app.state.running)
 
 
+def guard_of(request: Request) -> Guard:
+    """Who of this service's callers is known, and how much each may ask."""
+    return cast("Guard", request.app.state.guard)
+
+
 async def clinic_caller(request: Request, given: Bearer) -> str:
-    """The clinic whose key this request bears. Raises Problem 401 without a valid key, 403 with another kind's."""
+    """The clinic whose key this request bears.
+
+    Raises Problem 401 without a valid key, 403 with another kind's, 429 for one that asks too much.
+    """
     return await _caller(request, given, "clinic")
 
 
 async def employer_caller(request: Request, given: Bearer) -> str:
-    """The employer whose key this request bears. Raises Problem 401 and 403 likewise."""
+    """The employer whose key this request bears. Raises Problem 401, 403 and 429 likewise."""
     return await _caller(request, given, "employer")
 
 
+async def operations_caller(request: Request, given: Bearer) -> None:
+    """Lets in a key of the role `operations`. Raises Problem 401, 403 and 429 likewise."""
+    if await _caller(request, given, "role") != "operations":
+        raise Problem(403, "forbidden", "this door is for keys of the role operations")
+
+
 async def _caller(request: Request, given: Bearer, kind: str) -> str:
-    found = None if given is None else await find_bearer(running(request).pool, given.credentials.strip())
+    key = None if given is None else given.credentials.strip()
+    address = "" if request.client is None else request.client.host
+    try:
+        found = await guard_of(request).identify(running(request).pool, key, address, time.monotonic())
+    except Limited as limited:
+        who = "" if limited.bearer is None else f"{limited.bearer.kind} {limited.bearer.name}"
+        log.info("rate limited", path=_template(request), who=who or "no valid key")
+        raise Problem(
+            429,
+            "rate_limited",
+            "wait as long as retry-after says, then go on more slowly",
+            headers={"retry-after": str(max(1, math.ceil(limited.wait_s)))},
+        ) from None
     if found is None:
         raise Problem(
             401,
@@ -137,9 +171,10 @@ class Ready(BaseModel):
     why: str
 
 
-def make_app(service: str) -> FastAPI:
-    """An application with health, metrics and the problem answers; the service adds its doors."""
+def make_app(service: str, guard: Guard | None = None) -> FastAPI:
+    """An application with health and the problem answers; the service adds its doors. `guard`: by default's limits."""
     app = FastAPI(title=f"Work Hardening Program: {service}", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.guard = guard or Guard()
 
     async def on_problem(_: Request, error: Exception) -> JSONResponse:
         return problem_response(cast("Problem", error))

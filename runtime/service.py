@@ -26,6 +26,7 @@ from runtime.cases import add_partitions
 from runtime.consume import Consumer, Halt
 from runtime.db import Pool, Writer, open_pool, reduce_error
 from runtime.fold import Handlers
+from runtime.guard import guard_of
 from runtime.http import make_app
 from runtime.metrics import Gauge, add_metrics
 from runtime.migrate import pending
@@ -71,9 +72,9 @@ def run(service: Service) -> None:
     sys.exit(asyncio.run(_run(service, settings)))
 
 
-def doors(service: Service) -> FastAPI:
+def doors(service: Service, settings: Settings | None = None) -> FastAPI:
     """All that a service answers by HTTP; `app.state.running` is set when it has started."""
-    app = make_app(service.name)
+    app = make_app(service.name, settings and guard_of(settings))
     add_metrics(app, service.gauges)
     for router in service.routers:
         app.include_router(router)
@@ -129,7 +130,7 @@ async def _serve(
     )
     consumer.attach(broker)
     running = Running(service.name, settings, pool, publisher.publish, telemetry, consumer, relay, partitions)
-    app = doors(service)
+    app = doors(service, settings)
     app.state.running = running
 
     # The door's address before the group's partitions: who cannot serve must not take them.

@@ -8,6 +8,8 @@ from typing import Literal, Self, get_args
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runtime.limits import FAILED_KEYS, KEYS
+
 Place = Literal[
     "claimed",
     "before_commit",
@@ -51,6 +53,11 @@ class Settings(BaseSettings):
     """A consumer that has records but commits none for this long exits, to be started afresh."""
     trace_ratio: float = Field(default=1.0, ge=0, le=1)
     """The share of clinic events that start a sampled trace."""
+    key_requests_per_s: float = Field(default=KEYS.per_s, gt=0)
+    key_burst: int = Field(default=KEYS.burst, ge=1)
+    """What one API key may ask of one process. Why these defaults: runtime/limits.py."""
+    failed_keys_per_minute: int = Field(default=FAILED_KEYS.burst, ge=1)
+    """What one address may ask of one process without a valid key."""
     retry_scale: float = Field(default=1.0, gt=0, le=1)
     """Scales the waits of webhook retries, for demonstrations and drills."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

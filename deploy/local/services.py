@@ -29,6 +29,10 @@ def environment(layout: Layout, stack: Stack, name: str) -> dict[str, str]:
         "WHP_DATABASE_URL": service.database,
         "WHP_HTTP_HOST": HOST,
         "WHP_HTTP_PORT": str(service.port),
+        # One machine plays every partner here, as fast as it can; the tests are a crowd of strangers at one address.
+        "WHP_KEY_REQUESTS_PER_S": "5000",
+        "WHP_KEY_BURST": "10000",
+        "WHP_FAILED_KEYS_PER_MINUTE": "100000",
         "WHP_DIGEST_KEY": secret(layout, "digest-key", lambda: secrets.token_hex(32)),
         "OTEL_SERVICE_NAME": name,
         "PYTHONUNBUFFERED": "1",

@@ -25,7 +25,11 @@ async def scraped(process: Process, gauges: tuple[Gauge, ...] = ()) -> str:
     """What Prometheus is answered."""
     app = FastAPI()
     app.state.running = SimpleNamespace(
-        service="toy", consumer=process.consumer, relay=process.relay, pool=process.pool
+        service="toy",
+        consumer=process.consumer,
+        relay=process.relay,
+        pool=process.pool,
+        settings=SimpleNamespace(mode="local"),
     )
     add_metrics(app, gauges)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://toy") as client:
