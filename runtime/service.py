@@ -33,7 +33,7 @@ from runtime.migrate import pending
 from runtime.relay import Publisher, Relay, transient
 from runtime.retry import expire_waiting
 from runtime.running import Running
-from runtime.settings import Settings
+from runtime.settings import Settings, read_settings
 from runtime.telemetry import Telemetry, set_up_logs, set_up_traces
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class Service:
 
 def run(service: Service) -> None:
     """Run a service until SIGTERM or SIGINT. Exits with 70 when it cannot go on and must be started again."""
-    settings = Settings()  # pyright: ignore[reportCallIssue] - its values come from the environment
+    settings = read_settings()
     set_up_logs(service.name, settings.log_level)
     drill.arm(settings.drill)
     sys.exit(asyncio.run(_run(service, settings)))

@@ -1,7 +1,14 @@
-"""A service's settings, from `WHP_*` environment variables. The same names point at a local stack or a real cluster."""
+"""A service's settings, from `WHP_*` environment variables and files. The same names point at a local stack or a real
+cluster.
+
+A secret need not stand in the environment, which child processes inherit and crash reports copy: WHP_SECRETS_DIR names
+a folder with a file for each, named like the variable in small letters (`whp_database_url`), as clusters mount them. A
+variable goes before a file.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -69,3 +76,11 @@ class Settings(BaseSettings):
         if self.mode == "production" and self.drill is not None:
             raise ValueError("WHP_DRILL is refused in production mode: unset it")
         return self
+
+
+def read_settings() -> Settings:
+    """This process's settings. Raises ValidationError, and NotADirectoryError for a secrets folder that is none."""
+    folder = os.environ.get("WHP_SECRETS_DIR")
+    if folder is not None and not Path(folder).is_dir():
+        raise NotADirectoryError(f"WHP_SECRETS_DIR names no folder: {folder}")
+    return Settings(_secrets_dir=folder)  # pyright: ignore[reportCallIssue] - its values come from the environment
