@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from runtime.cases import SQL
-from runtime.db import Connection
+from runtime.db import Connection, Pool
 from runtime.event_log import Key
 from runtime.fold import Position
 from runtime.records import Record
+
+DEAD_LETTERS_KEPT = timedelta(days=31)
+"""A dead letter may hold patient data of a case that cannot be told, so no erasure finds it. It is kept as long as its
+topic may show the record, since `whp reconcile` would miss it before: the 30 days of contracts/topics, and the day that
+a segment takes."""
+_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +92,15 @@ async def write_dead_letter(
         [headers_to_json(headers)],
         [reason],
     )
+
+
+async def expire_dead_letters(pool: Pool, now: datetime | None = None) -> int:
+    """Delete dead letters that are as old as their topics' records get. Returns how many there were."""
+    before = (now or datetime.now(UTC)) - DEAD_LETTERS_KEPT
+    gone = 0
+    while True:
+        async with pool.acquire(timeout=10) as connection:
+            deleted = int((await connection.execute(SQL["expire_dead_letters"], before, _AT_ONCE)).split()[-1])
+        gone += deleted
+        if deleted < _AT_ONCE:
+            return gone

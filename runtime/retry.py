@@ -198,6 +198,27 @@ async def _expired(pool: Pool, before: datetime, last: UUID) -> dict[UUID, set[t
     return expired
 
 
+async def forget_waiting(
+    pool: Pool, ref: UUID, partner: str, handlers: Handlers[S, P], writers: Mapping[type, Writer], source: str
+) -> int:
+    """Erase what a partner, whose source is `source`, said of a case that never came about here: no erasure folds.
+
+    Whose case it is must be known from elsewhere. What waits is given up, and the log keeps of it that it came. Returns
+    how many events waited. Raises Conflict when the case moves on meanwhile.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        case = await _locked(connection, ref, handlers)
+        if case is None or case.state is not None or case.parked or case.unreadable is not None:
+            return 0
+        theirs = [each.event for each in case.waiting if handlers.sender(each.event) in (partner, None)]
+        count = 0
+        if theirs:
+            keys = {(event.source, event.id) for event in theirs}
+            count = await _give_up(connection, ref, keys, handlers, writers, datetime.now(UTC))
+        await connection.execute(SQL["forget_log"], ref, list({source, *(event.source for event in theirs)}))
+        return count
+
+
 async def _give_up(
     connection: Connection,
     ref: UUID,

@@ -30,6 +30,7 @@ from runtime.guard import guard_of
 from runtime.http import make_app
 from runtime.metrics import Gauge, add_metrics
 from runtime.migrate import pending
+from runtime.parking import expire_dead_letters
 from runtime.relay import Publisher, Relay, transient
 from runtime.retry import expire_waiting
 from runtime.running import Running
@@ -40,7 +41,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger("service")
 
-# Wall-clock time decides only whether a premise is still waited for; an hour is often enough for fourteen days.
+# Wall-clock time decides only whether a premise is still waited for and a dead letter kept; an hour is often enough for
+# days.
 EXPIRE_EVERY_S = 3600.0
 # A start waits this long for Kafka, PostgreSQL and its migrations; then the process exits and is started again.
 START_S = 60.0
@@ -141,7 +143,7 @@ async def _serve(
     tasks = [
         asyncio.create_task(relay.run(), name="relay"),
         asyncio.create_task(consumer.watch(), name="watchdog"),
-        asyncio.create_task(_expire_hourly(running, handlers, service.writers), name="expiry"),
+        asyncio.create_task(expire_hourly(running, handlers, service.writers), name="expiry"),
         *(asyncio.create_task(_kept_up(worker, running), name=worker.__name__) for worker in service.workers),
     ]
     server = _server(app, settings)
@@ -197,15 +199,25 @@ async def _partitions(publisher: Publisher, topic: str) -> int:
     return count
 
 
-async def _expire_hourly(running: Running, handlers: Handlers[Any, Any], writers: Mapping[type, Writer]) -> None:
+async def expire_hourly(running: Running, handlers: Handlers[Any, Any], writers: Mapping[type, Writer]) -> None:
+    """Give up what waits, and delete dead letters, for too long. Ends never."""
+
+    async def waiting() -> int:
+        count = await expire_waiting(running.pool, handlers, writers)
+        if count:
+            running.relay.wake()
+        return count
+
+    async def dead() -> int:
+        return await expire_dead_letters(running.pool)
+
     while True:
-        try:
-            count = await expire_waiting(running.pool, handlers, writers)
-            if count:
-                running.relay.wake()
-                log.info("gave up waiting", events=count)
-        except Exception as error:
-            log.warning("expiry failed; tried again in an hour", error=reduce_error(error))
+        for what, expire in (("waiting events", waiting), ("dead letters", dead)):
+            try:
+                if count := await expire():
+                    log.info("expired", what=what, count=count)
+            except Exception as error:  # the one must not keep the other from its time
+                log.warning("expiry failed; tried again in an hour", what=what, error=reduce_error(error))
         await asyncio.sleep(EXPIRE_EVERY_S)
 
 

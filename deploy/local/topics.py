@@ -36,7 +36,10 @@ class TopicSpec(BaseModel):
         """The topic settings that the broker is to have; no retention means that nothing is ever thrown away."""
         kept = -1 if self.retention_days is None or self.retention_days < 0 else self.retention_days * _DAY_MS
         size = {} if self.max_message_bytes is None else {"max.message.bytes": str(self.max_message_bytes)}
-        return {"retention.ms": str(kept)} | size
+        # Kafka throws whole segments away, when the last record in one is old enough. By default one is filled for a
+        # week, and what was promised to be gone after 30 days would be there after 37.
+        rolled = {} if kept < 0 else {"segment.ms": str(_DAY_MS)}
+        return {"retention.ms": str(kept)} | rolled | size
 
     def named(self, id: str) -> "TopicSpec":
         """The topic of one clinic or employer.

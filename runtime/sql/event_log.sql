@@ -28,6 +28,10 @@ UPDATE event_log SET result = 'discarded', discarded_version = $4 WHERE case_ref
 UPDATE event_log SET body = NULL, result = CASE WHEN result IN ('waiting', 'parked') THEN 'discarded' ELSE result END
 WHERE case_ref = any($1::uuid[])
 
+-- name: forget_log
+-- Erasure where the case never came about: that these senders said something, not what.
+UPDATE event_log SET body = NULL WHERE case_ref = $1 AND source = any($2::text[]) AND body IS NOT NULL
+
 -- name: mark_settled
 -- Events that had waited: what became of them when their premise came, or did not come in time.
 UPDATE event_log l SET result = n.result, policy_version = n.policy_version

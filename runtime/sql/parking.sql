@@ -40,6 +40,10 @@ SELECT topic, partition, "offset", reason, received_at FROM dead_letter ORDER BY
 SELECT topic, partition, "offset", key, value, headers, reason, received_at FROM dead_letter
 WHERE topic = $1 AND partition = $2 AND "offset" = $3
 
+-- name: expire_dead_letters
+-- So many at a time that a flood of them fits into the time that a transaction may take.
+DELETE FROM dead_letter WHERE ctid = any(ARRAY(SELECT ctid FROM dead_letter WHERE received_at < $1 LIMIT $2))
+
 -- name: erase_parked
 -- Erasure: the case's queue, resolved or not.
 DELETE FROM parked WHERE case_ref = any($1::uuid[])

@@ -43,7 +43,7 @@ def test_no_command_that_was_promised_is_missing() -> None:
     promised = (
         "up", "down", "demo", "publish", "case", "parked list", "parked show", "parked retry", "parked discard",
         "dead-letters list", "dead-letters show", "outbox list", "employers add", "employers list", "keys issue",
-        "keys list", "keys rotate", "keys revoke",
+        "keys list", "keys rotate", "keys revoke", "erase",
         "topics apply", "migrate", "reconcile", "demands import", "demands show", "lifting-index", "contracts check",
     )  # fmt: skip
     assert {tuple(words.split()) for words in promised} <= set(ALL)
@@ -67,7 +67,8 @@ def test_the_script_that_is_installed_is_this_program() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        f"case {REF}", "parked list", f"parked show {REF}", f"parked retry {REF}",
+        f"case {REF}", f"erase {REF} --reason worker_request", "parked list", f"parked show {REF}",
+        f"parked retry {REF}",
         f"parked discard {REF} --service intake --reason x", "dead-letters list", "dead-letters show t 0 0",
         "outbox list", "outbox release", "employers add acme --kafka", "employers list",
         "clinics mailbox north a@b.example", "keys issue --clinic north", "keys list", "keys rotate 000000000000",

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 
-from runtime import retry
+from runtime import parking, retry, service
 from runtime.batch import apply
 from runtime.cases import add_partitions, lock_partitions
 from runtime.db import Pool, open_pool
 from runtime.fold import Handlers, Outcome, Position
 from runtime.records import Record, open_record
 from runtime.retry import NotNow, discard_first, retry_case
-from tests.runtime.toy import DIGEST_KEY, WRITERS, Added, Noted, Opened, Policy, Sum, added, enveloped, toy_handlers
+from tests.runtime.toy import (
+    DIGEST_KEY,
+    WRITERS,
+    Added,
+    Noted,
+    Opened,
+    Policy,
+    Sum,
+    added,
+    enveloped,
+    eventually,
+    toy_handlers,
+)
 from workhardening_contracts.envelope import Envelope, write_kafka
 
 pytestmark = pytest.mark.stack
@@ -173,3 +188,74 @@ async def test_the_log_keeps_the_senders_own_time_since_handlers_decide_by_its_d
     rows = await pool.fetch("SELECT time, utc_offset FROM event_log ORDER BY id")
     kept = [row["time"].astimezone(timezone(timedelta(seconds=row["utc_offset"]))) for row in rows]
     assert [time.isoformat() for time in kept] == ["2026-01-06T08:00:00+09:00", "2026-01-05T09:00:00+00:00"]
+
+
+# What is erased without an erasure that folds, and what expires
+
+
+async def test_a_case_that_never_came_about_is_forgotten_for_the_partner_whose_case_it_was(pool: Pool) -> None:
+    case = uuid.uuid4()
+    mine = [added(case, "1", 1), added(case, "2", 7)]
+    await take(pool, *mine, added(case, "3", 3, "/clinics/b"), handlers=WAITING)
+    assert await retry.forget_waiting(pool, case, "/clinics/a", WAITING, WRITERS, "/clinics/a") == 2
+    rows = await pool.fetch("SELECT id, result, body FROM event_log WHERE source LIKE '/clinics/%' ORDER BY id")
+    assert [(row["id"], row["result"], row["body"] is None) for row in rows] == [
+        ("1", "rejected", True),
+        ("2", "rejected", True),
+        ("3", "waiting", False),
+    ]
+    waiting = await pool.fetchval("SELECT waiting::text FROM cases")
+    assert '"3"' in waiting
+    assert '"1"' not in waiting
+    version = await pool.fetchval("SELECT version FROM cases")
+    await take(pool, *mine, handlers=WAITING)
+    assert await pool.fetchval("SELECT version FROM cases") == version, "a replay is absorbed"
+
+
+async def test_a_case_with_a_state_is_not_forgotten_that_way(pool: Pool) -> None:
+    case = uuid.uuid4()
+    await take(pool, added(case, "1", 1))
+    assert await retry.forget_waiting(pool, case, "/clinics/a", HANDLERS, WRITERS, "/clinics/a") == 0
+    assert await retry.forget_waiting(pool, uuid.uuid4(), "/clinics/a", HANDLERS, WRITERS, "/clinics/a") == 0
+    assert await pool.fetchval("SELECT count(*) FROM event_log WHERE body IS NULL") == 0
+
+
+async def test_dead_letters_are_kept_as_long_as_their_topics_records_and_no_longer(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "_AT_ONCE", 2)
+    async with pool.acquire() as connection:
+        for offset in range(7):
+            await parking.write_dead_letter(connection, Position("t", 0, offset), b"k", b"v", (), "envelope.id")
+    old = 'UPDATE dead_letter SET received_at = now() - $1::interval WHERE "offset" < 5'
+    await pool.execute(old, timedelta(days=30, hours=23))
+    assert await parking.expire_dead_letters(pool) == 0
+    await pool.execute(old, timedelta(days=31, minutes=1))
+    assert await parking.expire_dead_letters(pool) == 5
+    assert [row[0] for row in await pool.fetch('SELECT "offset" FROM dead_letter ORDER BY 1')] == [5, 6]
+
+
+async def test_what_is_too_old_is_expired_by_the_hour_though_one_kind_of_it_fails(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: Any) -> int:
+        raise asyncpg.LockNotAvailableError("canary")
+
+    monkeypatch.setattr(service, "expire_waiting", fails)
+    async with pool.acquire() as connection:
+        await parking.write_dead_letter(connection, Position("t", 0, 0), b"k", b"v", (), "envelope.id")
+    await pool.execute("UPDATE dead_letter SET received_at = now() - interval '32 days'")
+    running: Any = SimpleNamespace(pool=pool)
+    with structlog.testing.capture_logs() as logs:
+
+        async def both() -> bool:
+            return len(logs) == 2
+
+        hourly = asyncio.create_task(service.expire_hourly(running, HANDLERS, WRITERS))
+        await eventually(both)
+        hourly.cancel()
+    assert await pool.fetchval("SELECT count(*) FROM dead_letter") == 0
+    assert [(line["what"], line["log_level"]) for line in logs] == [
+        ("waiting events", "warning"),
+        ("dead letters", "info"),
+    ]
