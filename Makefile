@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test demo up down clean simulate torture
+.PHONY: help setup lock format check test demo up down clean simulate torture sbom audit
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,3 +55,10 @@ simulate: $(READY) ## try 20,000 seeded schedules of consumers, relays and retri
 
 torture: $(READY) ## the program under fire: 2,000 cases; FULL=1 for the gate of 50,000, SEED=N, REPORT=FILE
 	@$(BIN)/python -m torture.run $(if $(FULL),--full) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
+
+sbom: $(READY) ## write the bill of materials of what is deployed (CycloneDX JSON) to build/
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements/app.txt --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.cdx.json
+
+audit: $(READY) ## ask for known vulnerabilities of what is locked; needs the network, so it is not in CI
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/app.txt -r requirements/dev.txt
