@@ -37,6 +37,7 @@ from runtime.poll import Poll, record_of
 from runtime.records import Ignored, Item, Lost, Opened, Record, open_record
 from runtime.settings import Settings
 from runtime.telemetry import Telemetry
+from runtime.within import within
 from workhardening_contracts.envelope import Event
 
 S = TypeVar("S")
@@ -273,7 +274,7 @@ class Consumer(Generic[S, P]):
             offsets[place] = max(offsets.get(place, 0), position.offset + 1)
         self._done.update(offsets)
         try:
-            await asyncio.wait_for(self.consumer.commit(offsets), 10)
+            await within(10, self.consumer.commit(offsets))
         except (CommitFailedError, IllegalStateError, KafkaError, TimeoutError) as error:
             # The partition went to another member, or the broker is away: the records come again and are absorbed.
             log.warning("offsets not committed", error=type(error).__name__)
@@ -314,7 +315,7 @@ class Consumer(Generic[S, P]):
             done = self._done.get(place)
             if done is None:
                 with contextlib.suppress(IllegalStateError, TimeoutError):
-                    done = await asyncio.wait_for(self.consumer.position(place), 1)  # known, since it was fetched from
+                    done = await within(1, self.consumer.position(place))  # known, since it was fetched from
             if done is not None:
                 found[place] = max(end - done, 0)
         return found

@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from runtime.settings import Settings
+from runtime.within import within
 
 log = structlog.get_logger("membership")
 
@@ -56,7 +57,7 @@ class Membership(ConsumerRebalanceListener):  # its callbacks may be coroutines,
     async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Let the transaction under way finish before its partitions go to another member. It only saves work."""
         try:
-            await asyncio.wait_for(self._idle.wait(), REVOKE_S)
+            await within(REVOKE_S, self._idle.wait())
         except TimeoutError:
             log.warning("a rebalance did not wait for the batch under way")
         if self._id() != self._member and await self.superseded():
@@ -85,7 +86,7 @@ class Membership(ConsumerRebalanceListener):  # its callbacks may be coroutines,
         if self.name is None or not self._member:
             return False
         try:
-            members = await asyncio.wait_for(_members(self._settings.kafka_bootstrap, self.group), ASK_S)
+            members = await within(ASK_S, _members(self._settings.kafka_bootstrap, self.group))
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("the group's members are not known", error=type(error).__name__)
             return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from aiokafka import TopicPartition
 
 from runtime.fold import Position
 from runtime.records import Record
+from runtime.within import within
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Poll:
         """One record of each partition."""
         found: list[Any] = []
         for place in sorted(consumer.assignment()):
-            offset: int = await asyncio.wait_for(consumer.position(place), 10)
+            offset: int = await within(10, consumer.position(place))
             try:
                 taken = await consumer.getmany(place, timeout_ms=100, max_records=1)
             except UnicodeDecodeError:
@@ -77,10 +77,10 @@ class Poll:
     async def _resume_at(self, consumer: Any, place: TopicPartition) -> int:
         if place in self._done:
             return self._done[place]
-        committed: int | None = await asyncio.wait_for(consumer.committed(place), 10)
+        committed: int | None = await within(10, consumer.committed(place))
         if committed is not None:
             return committed
-        first: Mapping[TopicPartition, int] = await asyncio.wait_for(consumer.beginning_offsets([place]), 10)
+        first: Mapping[TopicPartition, int] = await within(10, consumer.beginning_offsets([place]))
         return first[place]
 
 

@@ -34,6 +34,7 @@ from runtime.floor import Floor, looked
 from runtime.fold import Position
 from runtime.outbox import OutboxRow, delete_rows, hold_rows, look, next_rows
 from runtime.telemetry import Telemetry
+from runtime.within import within
 from workhardening_contracts.envelope import Envelope, write_kafka
 
 log = structlog.get_logger("relay")
@@ -93,9 +94,8 @@ class Publisher:
             producer = await self._started()
             with self._telemetry.sending(topic, envelope) as sent:
                 key, headers, value = write_kafka(sent)
-                metadata: Any = await asyncio.wait_for(
-                    producer.send_and_wait(topic, value, key=key, headers=headers), SEND_TIMEOUT_S
-                )
+                sending = producer.send_and_wait(topic, value, key=key, headers=headers)
+                metadata: Any = await within(SEND_TIMEOUT_S, sending)
         except (KafkaError, OSError, TimeoutError) as error:
             if not isinstance(error, (*_FOR_GOOD, UnknownTopicOrPartitionError)):  # those are no fault of the producer
                 await self._discard(producer)
@@ -106,7 +106,7 @@ class Publisher:
         """How many partitions a topic has; 0 when it does not exist. Raises KafkaError and OSError."""
         producer = await self._started()
         try:
-            return len(await asyncio.wait_for(producer.partitions_for(topic), SEND_TIMEOUT_S))
+            return len(await within(SEND_TIMEOUT_S, producer.partitions_for(topic)))
         except (UnknownTopicOrPartitionError, TimeoutError):
             return 0
 
@@ -119,7 +119,7 @@ class Publisher:
             if self._producer is None:
                 producer = new_producer(self._bootstrap, self._client_id)
                 try:
-                    await asyncio.wait_for(producer.start(), SEND_TIMEOUT_S)
+                    await within(SEND_TIMEOUT_S, producer.start())
                 except BaseException:
                     await _close(producer)
                     raise
@@ -135,14 +135,14 @@ class Publisher:
 
 async def _close(producer: Producer) -> None:
     try:
-        await asyncio.wait_for(producer.stop(), 5)
+        await within(5, producer.stop())
     except (KafkaError, OSError, TimeoutError):
         # What `stop` was waiting for would be tried for ever, by a producer that nobody holds any more.
         sender = producer._sender and producer._sender.sender_task
         if sender is not None:
             sender.cancel()
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
-            await asyncio.wait_for(producer.client.close(), 5)
+            await within(5, producer.client.close())
 
 
 @dataclass
@@ -217,7 +217,7 @@ class Relay:
                 self.last_turn = time.monotonic()
                 await asyncio.sleep(STANDBY_S)
             producer = new_producer(self._bootstrap, f"{self._schema}-relay")
-            await asyncio.wait_for(producer.start(), SEND_TIMEOUT_S)
+            await within(SEND_TIMEOUT_S, producer.start())
             # Another database may have taken the first one's place, and its ids may begin lower.
             self._floor, self._seen = Floor(), 0
             self.active = True
@@ -225,7 +225,7 @@ class Relay:
             while True:
                 if not await self._cycle(connection, producer):
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._awake.wait(), POLL_S)
+                        await within(POLL_S, self._awake.wait())
         finally:
             self.active = False
             if producer is not None:
@@ -268,10 +268,10 @@ class Relay:
         for topic in sorted({row.topic for row in rows}):
             mine = [row for row in rows if row.topic == topic]
             try:
-                known: Any = await asyncio.wait_for(producer.partitions_for(topic), SEND_TIMEOUT_S)
+                known: Any = await within(SEND_TIMEOUT_S, producer.partitions_for(topic))
             except UnknownTopicOrPartitionError as error:
                 # Said of a topic that is missing, and of one that was not heard of before the broker went away.
-                cluster: Any = await asyncio.wait_for(producer.client.fetch_all_metadata(), SEND_TIMEOUT_S)
+                cluster: Any = await within(SEND_TIMEOUT_S, producer.client.fetch_all_metadata())
                 if topic in cluster.topics():
                     raise
                 await self._hold(connection, mine, error)
@@ -320,7 +320,7 @@ class Relay:
             if not took:
                 break  # the rest waits behind what was refused
             try:
-                await asyncio.wait_for(await producer.send_batch(batch, topic, partition=partition), SEND_TIMEOUT_S)
+                await within(SEND_TIMEOUT_S, await producer.send_batch(batch, topic, partition=partition))
                 done.sent += [row.id for row in took]
             except _FOR_GOOD as error:
                 if len(took) > 1:

@@ -36,6 +36,7 @@ from runtime.retry import expire_waiting
 from runtime.running import Running
 from runtime.settings import Settings, read_settings
 from runtime.telemetry import Telemetry, set_up_logs, set_up_traces
+from runtime.within import within
 
 T = TypeVar("T")
 
@@ -138,7 +139,7 @@ async def _serve(
     # The door's address before the group's partitions: who cannot serve must not take them.
     listening = socket.create_server((settings.http_host, settings.http_port), backlog=2048)
     stack.callback(listening.close)
-    await _eventually(lambda: asyncio.wait_for(broker.start(), START_S), stop)
+    await _eventually(lambda: within(START_S, broker.start()), stop)
     stack.push_async_callback(broker.stop)
     tasks = [
         asyncio.create_task(relay.run(), name="relay"),
@@ -264,7 +265,7 @@ async def _served(server: uvicorn.Server, listening: socket.socket) -> None:
 async def _shut(server: uvicorn.Server, door: asyncio.Task[None]) -> None:
     server.should_exit = True
     with contextlib.suppress(Exception, asyncio.CancelledError):
-        await asyncio.wait_for(door, 8)
+        await within(8, door)
 
 
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
@@ -275,6 +276,6 @@ async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
 
 async def _closed(pool: Pool) -> None:
     try:
-        await asyncio.wait_for(pool.close(), 5)
+        await within(5, pool.close())
     except TimeoutError:
         pool.terminate()

@@ -41,7 +41,10 @@ def run(seed: int, say: Callable[[str], None] | None = None, seen: Counter[str] 
     with quiet():
         world = World(seed, say)
         database = SimpleNamespace(
-            connect=world.connect, PostgresError=asyncpg.PostgresError, InterfaceError=asyncpg.InterfaceError
+            connect=world.connect,
+            PostgresError=asyncpg.PostgresError,
+            InterfaceError=asyncpg.InterfaceError,
+            InternalClientError=asyncpg.InternalClientError,
         )
         with (
             patch.object(relay, "asyncpg", database),

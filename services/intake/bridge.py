@@ -25,6 +25,7 @@ from runtime.policy import Policies
 from runtime.poll import Poll, Undecodable
 from runtime.relay import transient
 from runtime.running import Running
+from runtime.within import within
 from services.intake.admission import Desk, admit
 from services.intake.handlers import handlers
 from services.intake.policy import Policy
@@ -107,7 +108,7 @@ async def run_bridge(running: Running) -> None:
         while True:
             await take_turn(bridge, consumer, poll, done)
     finally:
-        await asyncio.wait_for(consumer.stop(), 10)
+        await within(10, consumer.stop())
 
 
 async def take_turn(bridge: Bridge, consumer: Any, poll: Poll, done: dict[TopicPartition, int]) -> None:
