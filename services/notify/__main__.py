@@ -14,6 +14,7 @@ from services.notify.mail import mail
 from services.notify.policy import Policy
 from services.notify.sender import deliver
 from services.notify.state import Heard, Known
+from services.notify.watch import watch
 from workhardening_contracts.registry import (
     CLINIC_TOPIC,
     INTAKE_TOPIC,
@@ -33,7 +34,7 @@ SERVICE = Service(
     topics=(CLINIC_TOPIC, INTAKE_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC, REJECTIONS_TOPIC),
     writers=WRITERS,
     routers=(clinics, employers),
-    workers=(deliver, mail),
+    workers=(deliver, mail, watch),
     gauges=GAUGES,
 )
 

@@ -34,15 +34,18 @@ def outcome_of(status: int) -> Outcome:
     return "retry"
 
 
-def wait_s(attempts: int, random: float, *, retry_after: float | None = None, scale: float = 1.0) -> float | None:
-    """Seconds until the next attempt after `attempts` (from 1) have failed; None when the schedule is used up.
+def used_up(attempts: int) -> bool:
+    """Whether `attempts` have used up the schedule."""
+    return attempts > len(SCHEDULE_S)
+
+
+def wait_s(attempts: int, random: float, *, retry_after: float | None = None, scale: float = 1.0) -> float:
+    """Seconds until the next attempt after `attempts` (from 1) have failed; the last step repeats.
 
     `random` lies in [0, 1) and moves the step by up to 20 % either way. `scale` shortens the schedule for drills. An
     endpoint's `retry_after` (s) lengthens the wait, never shortens it.
     """
-    if attempts > len(SCHEDULE_S):
-        return None
-    step = SCHEDULE_S[attempts - 1] * scale * (1 + JITTER * (2 * random - 1))
+    step = SCHEDULE_S[min(attempts, len(SCHEDULE_S)) - 1] * scale * (1 + JITTER * (2 * random - 1))
     return max(step, min(retry_after or 0.0, MAX_RETRY_AFTER_S))
 
 

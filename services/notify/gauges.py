@@ -19,6 +19,12 @@ GAUGES = (
         "Of these, those whose employer has no endpoint, or one that is disabled.",
         _SQL["count_unaddressed"],
     ),
+    Gauge(
+        "whp_endpoints_failing_seconds",
+        "How long the enabled endpoint that has failed longest has taken nothing of what is due to it.",
+        _SQL["longest_failing"],
+    ),
+    Gauge("whp_endpoints_open", "Endpoints that are left alone but for a probe.", _SQL["count_open"]),
     Gauge("whp_messages_oldest_seconds", "How long the oldest mail has waited to be sent.", _SQL["oldest_message"]),
     Gauge("whp_messages_held", "Mail of clinics that have no mailbox yet.", _SQL["count_held_messages"]),
 )

@@ -23,12 +23,13 @@ import structlog
 from pydantic import TypeAdapter
 
 from runtime import drill
-from runtime.db import Pool, origin, queries, reduce_error
+from runtime.db import Connection, Pool, origin, queries, reduce_error
 from runtime.relay import PublishFailed, transient
 from runtime.running import Running
 from services.notify.address import CheckedResolver, NotPublic, Refused, check_url
-from services.notify.delivery import Outcome, following, outcome_of, retry_after_s, wait_s
+from services.notify.delivery import Outcome, following, outcome_of, retry_after_s, used_up, wait_s
 from services.notify.disclosure import still_permitted
+from services.notify.health import OPENS_AT, Health, after_failure, proven
 from services.notify.signing import signed_headers
 from services.notify.state import State
 from workhardening_contracts.envelope import STRUCTURED, read_structured
@@ -37,10 +38,11 @@ log = structlog.get_logger("sender")
 SQL = queries("services.notify")
 STATE: TypeAdapter[State] = TypeAdapter(State)
 
-IN_FLIGHT = 32
-"""Attempts at once, over all endpoints."""
+IN_FLIGHT = 256
+"""Attempts at once, over all endpoints. One that hangs costs a socket and no thread, so there is room for 31 endpoints
+that begin to hang together; each has one place from its first failure on."""
 PER_ENDPOINT = 8
-"""Attempts at once to one endpoint: a quarter, so that one that hangs leaves room for the others."""
+"""Attempts at once to one endpoint, so that one that hangs leaves room for the others."""
 TIMEOUT_S = 15.0
 """For one attempt, connection and answer included."""
 LEASE_S = 20.0
@@ -203,22 +205,45 @@ async def _record(running: Running, row: Mapping[str, Any], result: Result, star
         retry_after=result.retry_after,
         scale=running.settings.retry_scale if running.settings.mode == "local" else 1.0,
     )
+    gave_up = False
     async with running.pool.acquire() as connection, connection.transaction():
         await connection.execute(
             SQL["insert_attempt"],
             *(employer, event_id, attempts, started, took_ms, result.status, result.outcome, result.error),
         )
+        # The endpoint's row before the update's, always: two that record do not wait for each other.
         if result.outcome == "delivered":
+            was_open = await connection.fetchval(SQL["heal"], employer)
             await connection.execute(SQL["mark_delivered"], row["id"])
+            if was_open:
+                await connection.execute(SQL["release_retries"], employer)
+                log.warning("endpoint is back", employer=employer)
         elif result.outcome == "gone":
             await connection.execute(SQL["disable_endpoint"], employer, "gone")
             await connection.execute(SQL["mark_retry"], row["id"], row["lease"], 0.0)
-        elif result.outcome == "permanent" or wait is None:
-            reason = "refused" if result.outcome == "permanent" else "retries_used_up"
-            await connection.execute(SQL["mark_failed"], row["id"], row["lease"], reason)
         else:
-            await connection.execute(SQL["mark_retry"], row["id"], row["lease"], wait)
-    _report(employer, event_id, attempts, result, gave_up=wait is None)
+            works = await _failed(connection, employer, result.outcome == "permanent")
+            gave_up = result.outcome == "retry" and used_up(attempts) and works
+            if result.outcome == "permanent" or gave_up:
+                reason = "retries_used_up" if gave_up else "refused"
+                await connection.execute(SQL["mark_failed"], row["id"], row["lease"], reason)
+            else:
+                await connection.execute(SQL["mark_retry"], row["id"], row["lease"], wait)
+    _report(employer, event_id, attempts, result, gave_up=gave_up)
+
+
+async def _failed(connection: Connection, employer: str, answered: bool) -> bool:
+    """Keep what one more failure says of the endpoint; whether it works all the same."""
+    row = await connection.fetchrow(SQL["lock_health"], employer)
+    if row is None:
+        return False
+    now = datetime.now(UTC)
+    before = Health(row["failures"], row["failing_since"], row["open_until"])
+    after = after_failure(before, now, answered=answered)
+    await connection.execute(SQL["keep_health"], employer, after.failures, after.failing_since, after.open_until)
+    if before.failures < OPENS_AT <= after.failures:
+        log.error("endpoint failed time after time; it is left alone but for a probe", employer=employer)
+    return proven(row["delivered_at"], now)
 
 
 def _report(employer: str, event_id: str, attempts: int, result: Result, *, gave_up: bool) -> None:

@@ -3,17 +3,31 @@
 -- most its free places, so that one that hangs does not take all; none of parked or erased cases. The lease makes a
 -- killed sender's claims come back. The case's state comes along, since consent is checked again before each attempt. Those
 -- behind one that waits for its retry are not walked over: `behind_until` takes them out of the index's range.
+-- An endpoint whose breaker is open gives nothing until its probe is due, and then one; one that failed last, one at a
+-- time; each no more than its bucket holds. Its row is locked for the claim, so that two senders do not both probe.
 WITH busy AS (
     SELECT * FROM unnest($1::text[], $2::int[]) AS b (employer, in_flight)
-), due AS (
-    SELECT turn.id
+), free AS MATERIALIZED (
+    SELECT e.employer, coalesce(b.in_flight, 0) AS in_flight, least(
+        CASE WHEN e.failures > 0 THEN 1 ELSE $3::int END - coalesce(b.in_flight, 0),
+        floor(extract(epoch FROM now() - greatest(e.drawn_until, now() - interval '1 second')) * e.rate_per_s)
+    ) AS places
     FROM endpoints e
     LEFT JOIN busy b ON b.employer = e.employer
+    WHERE e.enabled AND (e.open_until IS NULL OR e.open_until <= now()) AND EXISTS (
+        SELECT FROM deliveries d
+        WHERE d.employer = e.employer AND d.status = 'pending' AND greatest(d.next_attempt_at, d.behind_until) <= now()
+          AND (d.leased_until IS NULL OR d.leased_until < now())
+    )
+    FOR UPDATE OF e SKIP LOCKED
+), due AS (
+    SELECT turn.id
+    FROM free
     CROSS JOIN LATERAL (
         SELECT d.id, greatest(d.next_attempt_at, d.behind_until) AS due_at
         FROM deliveries d
         JOIN cases c ON c.case_ref = d.case_ref AND c.parked = 0 AND NOT c.erased
-        WHERE d.employer = e.employer AND d.status = 'pending' AND greatest(d.next_attempt_at, d.behind_until) <= now()
+        WHERE d.employer = free.employer AND d.status = 'pending' AND greatest(d.next_attempt_at, d.behind_until) <= now()
           AND (d.leased_until IS NULL OR d.leased_until < now())
           AND NOT EXISTS (
               SELECT FROM deliveries earlier
@@ -21,12 +35,11 @@ WITH busy AS (
                 AND earlier.sequence < d.sequence AND earlier.status = 'pending'
           )
         ORDER BY greatest(d.next_attempt_at, d.behind_until), d.id
-        LIMIT greatest($3::int - coalesce(b.in_flight, 0), 0)
+        LIMIT greatest(free.places, 0)
         FOR UPDATE OF d SKIP LOCKED
     ) AS turn
-    WHERE e.enabled
     -- A free place goes to the endpoint that has the fewest: else those that hang take each place that they give up.
-    ORDER BY coalesce(b.in_flight, 0) + row_number() OVER (PARTITION BY e.employer ORDER BY turn.due_at, turn.id)
+    ORDER BY free.in_flight + row_number() OVER (PARTITION BY free.employer ORDER BY turn.due_at, turn.id)
     LIMIT $4::int
 ), claimed AS (
     UPDATE deliveries d
@@ -34,6 +47,13 @@ WITH busy AS (
     FROM due
     WHERE d.id = due.id
     RETURNING d.id, d.employer, d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, d.attempts, d.traceparent
+), drawn AS (
+    -- The probe that is in hand keeps the breaker shut for others until its lease ends.
+    UPDATE endpoints e
+    SET drawn_until = greatest(e.drawn_until, now() - interval '1 second') + n.claims * (interval '1 second' / e.rate_per_s),
+        open_until = CASE WHEN e.open_until IS NOT NULL THEN now() + make_interval(secs => $6::float8) END
+    FROM (SELECT employer, count(*) AS claims FROM claimed GROUP BY employer) AS n
+    WHERE e.employer = n.employer
 )
 SELECT claimed.*, e.kind, e.url, e.topic, e.ed25519_seed, e.hmac_secret, c.state, coalesce((
     SELECT max(sent.sequence) FROM deliveries sent
@@ -98,4 +118,36 @@ ON CONFLICT (employer, event_id, channel) DO NOTHING
 
 -- name: disable_endpoint
 -- The endpoint said it is gone; what is due stays in line until it is enabled again.
-UPDATE endpoints SET enabled = false, disabled_reason = $2 WHERE employer = $1
+UPDATE endpoints SET enabled = false, disabled_reason = $2, disabled_at = now() WHERE employer = $1
+
+-- name: lock_health
+-- What is known of an endpoint, to be changed in this transaction.
+SELECT failures, failing_since, open_until, delivered_at FROM endpoints WHERE employer = $1 FOR UPDATE
+
+-- name: keep_health
+-- What is known after a failed attempt.
+UPDATE endpoints SET failures = $2, failing_since = $3, open_until = $4 WHERE employer = $1
+
+-- name: heal
+-- The endpoint took something. That it works is noted once an hour, not each time: the row is every sender's. Comes back
+-- with whether the breaker was open.
+WITH was AS (
+    SELECT employer, open_until IS NOT NULL AS open FROM endpoints
+    WHERE employer = $1 AND (failures > 0 OR delivered_at IS NULL OR delivered_at < now() - interval '1 hour')
+    FOR UPDATE
+)
+UPDATE endpoints e SET failures = 0, failing_since = NULL, open_until = NULL, warned_hours = 0, delivered_at = now()
+FROM was WHERE e.employer = was.employer
+RETURNING was.open
+
+-- name: release_retries
+-- The endpoint is back: what waited for a retry need not wait any longer. One that is being changed is left as it is.
+WITH waiting AS (
+    SELECT id FROM deliveries
+    WHERE employer = $1 AND status = 'pending'
+      AND (behind_until > now() OR (attempts > 0 AND next_attempt_at > now()))
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE deliveries d
+SET behind_until = NULL, next_attempt_at = CASE WHEN d.attempts > 0 THEN now() ELSE d.next_attempt_at END
+FROM waiting WHERE d.id = waiting.id

@@ -48,12 +48,12 @@ def _record(each: Event[Any]) -> Record:
 
 def running(pool: Pool, publish: Any = None, **more: Any) -> Running:
     """The part of a started service that doors and workers use."""
+    more.setdefault("retry_scale", 0.001)
     settings = Settings(
         mode="local",
         kafka_bootstrap="127.0.0.1:1",
         database_url=SecretStr("postgresql://nowhere"),
         digest_key=SecretStr(KEY),
-        retry_scale=0.001,
         **more,
     )
     telemetry = set_up_traces("notify", 0.0)

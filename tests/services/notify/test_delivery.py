@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.notify.delivery import SCHEDULE_S, following, outcome_of, retry_after_s, wait_s
+from services.notify.delivery import SCHEDULE_S, following, outcome_of, retry_after_s, used_up, wait_s
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -37,15 +37,15 @@ def test_a_status_means_one_thing(status: int, outcome: str) -> None:
 
 
 def test_the_schedule_is_that_of_standard_webhooks() -> None:
-    waits = [wait_s(attempt, 0.5) for attempt in range(1, 11)]
-    assert waits == [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400, None]
+    waits = [wait_s(attempt, 0.5) for attempt in range(1, 12)]
+    assert waits == [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400, 86400, 86400]
+    assert [used_up(attempt) for attempt in (9, 10)] == [False, True]
 
 
 @settings(derandomize=True, deadline=None)
 @given(attempt=st.integers(1, len(SCHEDULE_S)), random=st.floats(0, 1, exclude_max=True))
 def test_jitter_moves_a_wait_by_at_most_a_fifth(attempt: int, random: float) -> None:
     wait = wait_s(attempt, random)
-    assert wait is not None
     assert 0.8 * SCHEDULE_S[attempt - 1] <= wait <= 1.2 * SCHEDULE_S[attempt - 1]
 
 

@@ -1,0 +1,97 @@
+"""An employer's receiver, the sender beside it, and waiting until something is so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from aiohttp import web
+
+from runtime.db import Pool
+from services.notify.employers import Endpoint, add_endpoint
+from services.notify.sender import deliver
+from tests.services.notify.stored import running
+from workhardening_contracts.envelope import read_structured
+from workhardening_contracts.readiness import ReadinessUpdated
+from workhardening_contracts.webhook import verify_v1, verify_v1a
+
+
+@dataclass
+class Receiver:
+    """An employer's system: verifies, keeps what it took, and answers as it is told to."""
+
+    employer: str
+    answers: list[int] = field(default_factory=list[int])
+    """Statuses of the first answers; 204 from then on."""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    endpoint: Endpoint | None = None
+    taken: list[ReadinessUpdated] = field(default_factory=list[ReadinessUpdated])
+    ids: list[str] = field(default_factory=list[str])
+    hold: asyncio.Event | None = None
+    down: bool = False
+    """Answers 503 to everything."""
+
+    async def receive(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        assert self.endpoint is not None
+        assert verify_v1a(body, request.headers, self.endpoint.public_key or "")
+        assert verify_v1(body, request.headers, self.endpoint.hmac_secret or "")
+        envelope = read_structured(body)
+        assert envelope.id == request.headers["webhook-id"]
+        self.ids.append(envelope.id)
+        if self.hold is not None:
+            await self.hold.wait()
+        status = 503 if self.down else self.answers.pop(0) if self.answers else 204
+        if status == 204:
+            self.taken.append(ReadinessUpdated.model_validate_json(envelope.data, extra="forbid"))
+        return web.Response(status=status, headers=self.headers)
+
+
+@asynccontextmanager
+async def receiving(pool: Pool, **more: Any) -> AsyncGenerator[Receiver]:
+    receiver = Receiver(f"e-{uuid4().hex[:8]}", **more)
+    app = web.Application()
+    app.router.add_post("/hook", receiver.receive)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    async with pool.acquire() as connection:
+        receiver.endpoint = await add_endpoint(
+            connection, receiver.employer, f"http://127.0.0.1:{port}/hook", False, local=True
+        )
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def sending(pool: Pool, publish: Any = None, **more: Any) -> AsyncGenerator[asyncio.Task[None]]:
+    """The sender's worker beside the test. `more` are settings; a retry waits a thousandth unless they say so."""
+    task = asyncio.create_task(deliver(running(pool, publish, **more)))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(true: Callable[[], Awaitable[Any]]) -> None:
+    """Poll until it holds; ten seconds is far more than any of it takes."""
+    async with asyncio.timeout(10):
+        while not await true():  # noqa: ASYNC110 - the database raises no event
+            await asyncio.sleep(0.02)
+
+
+def status_of(pool: Pool, ref: UUID, sequence: int, status: str) -> Callable[[], Awaitable[bool]]:
+    async def is_so() -> bool:
+        query = "SELECT status FROM deliveries WHERE case_ref = $1 AND sequence = $2"
+        return await pool.fetchval(query, ref, sequence) == status
+
+    return is_so
