@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -72,6 +73,8 @@ def employers_add(employer: str, *, url: str | None = None, kafka: bool = False,
     for name, value in added.items():
         if value is not None:
             answer(f"{name:12} {value}")
+    if not added["enabled"]:
+        answer(f"give the employer its keys; once its endpoint listens: `whp employers enable {employer}`")
 
 
 @employers.command(name="list")
@@ -87,10 +90,18 @@ def employers_list(*, json: Json = False) -> None:
         answer(as_json(found))
         return
     for entry in found:
-        state = "enabled" if entry["enabled"] else f"disabled ({entry['disabled_reason']})"
+        state = _state(entry)
         answer(f"{entry['employer']:20} {entry['kind']:8} {entry['target']}  {state}, {entry['pending']} pending")
     if not found:
         answer("no employer has an endpoint: add one with `whp employers add`")
+
+
+def _state(entry: Mapping[str, Any]) -> str:
+    if not entry["enabled"]:
+        return f"disabled ({entry['disabled_reason']})"
+    if entry["open"]:
+        return f"failing since {entry['failing_since']:%Y-%m-%d %H:%M}, only probed"
+    return f"enabled, failed {entry['failures']} times in a row" if entry["failures"] else "enabled"
 
 
 @clinics.command(name="mailbox")

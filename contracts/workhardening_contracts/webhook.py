@@ -14,6 +14,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -21,6 +22,11 @@ from collections.abc import Mapping
 TOLERANCE_S = 300
 """How far a timestamp may lie from now, s, in either direction: five minutes, as Standard Webhooks advises. A captured
 request is worthless afterwards."""
+
+PING_TYPE = "org.workhardening.notify.endpoint.pinged.v1"
+"""The `type` of a test request. It tells nothing of anybody: answer with any 2xx and forget it."""
+CHALLENGE_TYPE = "org.workhardening.notify.endpoint.challenged.v1"
+"""The `type` of the request that asks whether an endpoint is yours and holds our key; see `challenge_answer`."""
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the name of the kind, not a secret
 PUBLIC_KEY_PREFIX = "whpk_"
@@ -82,6 +88,17 @@ def verify_v1a(
             continue
         return True
     return False
+
+
+def challenge_answer(body: bytes) -> bytes | None:
+    """The JSON to answer a challenge with (200, after the signature was verified); None for a request that is none."""
+    try:
+        event = json.loads(body)
+        if event["type"] != CHALLENGE_TYPE or not isinstance(event["data"]["challenge"], str):
+            return None
+        return json.dumps({"challenge": event["data"]["challenge"]}).encode()
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
 
 
 def _signatures(

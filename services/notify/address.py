@@ -96,6 +96,12 @@ def check_url(url: str, *, local: bool) -> str:
     return url
 
 
+def is_here(url: str, *, local: bool) -> bool:
+    """Whether a URL that passed `check_url` leads to this machine; never outside `local` mode."""
+    host = urlsplit(url).hostname
+    return local and host is not None and (host == "localhost" or is_loopback(host))
+
+
 class CheckedResolver(AbstractResolver):
     """Resolves names for the connections themselves, and refuses a name with any address that is not public."""
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+from uuid import UUID
 
 from runtime.db import Connection, queries
-from services.notify.address import check_url
+from services.notify.address import check_url, is_here
+from services.notify.challenge import answers_challenge, ping
 from services.notify.signing import new_secret, new_seed, public_key, shared_secret
+from services.notify.wire import Result
 from workhardening_contracts.registry import EMPLOYER_TOPIC
 
 SQL = queries("services.notify")
@@ -35,6 +39,8 @@ class Endpoint:
     """Verifies `v1a` (`whpk_...`); None for a topic."""
     hmac_secret: str | None
     """Verifies `v1` (`whsec_...`); None for a topic."""
+    enabled: bool = True
+    """False for a webhook that must answer its challenge first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,35 @@ class Listed:
     created_at: datetime
     pending: int
     """Updates that were not delivered yet."""
+    failures: int
+    """In a row."""
+    failing_since: datetime | None
+    open: bool
+    """It is left alone but for a probe."""
+    delivered_at: datetime | None
+    """When it last took an update, within the hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of one attempt; never what the other side said."""
+
+    event_id: str
+    number: int
+    started_at: datetime
+    duration_ms: int
+    status: int | None
+    outcome: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """An update that is told again."""
+
+    case_ref: UUID
+    sequence: int
+    event_id: str
 
 
 async def add_endpoint(
@@ -57,7 +92,8 @@ async def add_endpoint(
 ) -> Endpoint:
     """Add an employer's webhook (`url`) or topic (`kafka`), exactly one of them.
 
-    `local` allows plain HTTP to this machine. Raises EndpointRefused, and address.Refused for a URL it may not be.
+    `local` allows plain HTTP to this machine, which has nothing to prove; any other webhook gets nothing before
+    `enable`. Raises EndpointRefused, and address.Refused for a URL it may not be.
     """
     if not _EMPLOYER.fullmatch(employer):
         raise EndpointRefused("an employer's id is up to 64 letters, digits and _.:-")
@@ -68,23 +104,98 @@ async def add_endpoint(
             raise EndpointRefused("this employer's id cannot be part of a topic's name; give it a webhook URL")
         topic = EMPLOYER_TOPIC.replace("<id>", employer)
         endpoint = Endpoint(employer, "kafka", topic, None, None)
-        added = await connection.fetchval(SQL["add_endpoint"], employer, "kafka", None, topic, None, None)
+        added = await connection.fetchval(SQL["add_endpoint"], employer, "kafka", None, topic, None, None, True)
     else:
         seed, secret = new_seed(), new_secret()
-        endpoint = Endpoint(employer, "webhook", check_url(url, local=local), public_key(seed), shared_secret(secret))
-        added = await connection.fetchval(SQL["add_endpoint"], employer, "webhook", url, None, seed, secret)
+        here = is_here(check_url(url, local=local), local=local)
+        endpoint = Endpoint(employer, "webhook", url, public_key(seed), shared_secret(secret), enabled=here)
+        added = await connection.fetchval(SQL["add_endpoint"], employer, "webhook", url, None, seed, secret, here)
     if added is None:
         raise EndpointRefused("this employer has an endpoint already; change its URL instead")
     return endpoint
 
 
 async def change_url(connection: Connection, employer: str, url: str, *, local: bool = False) -> None:
-    """Send an employer's webhooks elsewhere, and enable it again; its keys stay.
+    """Send an employer's webhooks to another place on this machine, and enable it again: for the local stack's own
+    receivers. Any other change goes by `changes`, with a second operator.
 
-    Raises EndpointRefused where it has no webhook, and address.Refused for a URL that is not allowed.
+    Raises EndpointRefused where it has no webhook or the place is another machine, and address.Refused for a bad URL.
     """
-    if await connection.fetchval(SQL["change_url"], employer, check_url(url, local=local)) is None:
-        raise EndpointRefused("this employer has no webhook; add one first")
+    here = is_here(check_url(url, local=local), local=local)
+    await webhook_of(connection, employer)
+    if not here:
+        raise EndpointRefused("a change of URL is proposed by one operator and approved by another")
+    await connection.execute(SQL["change_url"], employer, url)
+    await connection.execute(SQL["release_retries"], employer)
+
+
+async def enable(connection: Connection, employer: str, *, local: bool = False) -> None:
+    """Enable an endpoint, which goes on in order with its backlog. A webhook must answer the challenge first.
+
+    Raises EndpointRefused where there is none or it does not answer; then nothing has changed.
+    """
+    endpoint = await endpoint_of(connection, employer)
+    if endpoint["kind"] == "webhook":
+        instead = await answers_challenge(connection, endpoint, local=local)
+        if instead is not None:
+            raise EndpointRefused(f"the endpoint did not answer the challenge ({instead}); nothing was changed")
+    await connection.execute(SQL["enable_endpoint"], employer)
+    await connection.execute(SQL["release_retries"], employer)
+
+
+async def disable(connection: Connection, employer: str) -> None:
+    """Send it nothing more until it is enabled; its line is kept. Raises EndpointRefused where there is none."""
+    await endpoint_of(connection, employer)
+    await connection.execute(SQL["disable_endpoint"], employer, "by_operator")
+
+
+async def send_ping(connection: Connection, employer: str, *, local: bool = False) -> Result:
+    """Send a test request, also to an endpoint that is disabled. Raises EndpointRefused where it has no webhook."""
+    return await ping(connection, await webhook_of(connection, employer), local=local)
+
+
+async def replay(
+    connection: Connection,
+    employer: str,
+    *,
+    id: str | None = None,
+    case: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Sequence[Replayed]:
+    """Tell updates again under the same ids: one by `id`, those of a `case`, or those of a time; and of each case all
+    that came after them, so that what the employer hears last is what holds. Consent is asked again before each.
+
+    `since` (included) and `until` (not) are the times of delivery, or of the decision where nothing was delivered.
+    Raises EndpointRefused for an employer without an endpoint, or for a replay of everything.
+    """
+    if id is None and case is None and since is None and until is None:
+        raise EndpointRefused("say what: an update's id, a case, or a time")
+    await endpoint_of(connection, employer)
+    rows = await connection.fetch(SQL["replay"], employer, id, case, since, until)
+    found = [Replayed(row["case_ref"], row["sequence"], row["event_id"]) for row in rows]
+    return sorted(found, key=lambda each: (str(each.case_ref), each.sequence))
+
+
+async def attempts(connection: Connection, employer: str, id: str | None, limit: int) -> Sequence[Attempt]:
+    """The latest attempts, newest first: of one update, or of all. Pings and challenges are among them."""
+    return [Attempt(*row) for row in await connection.fetch(SQL["read_attempts"], employer, id, limit)]
+
+
+async def endpoint_of(connection: Connection, employer: str) -> Mapping[str, Any]:
+    """An employer's endpoint with its keys. Raises EndpointRefused where it has none."""
+    row = await connection.fetchrow(SQL["read_endpoint"], employer)
+    if row is None:
+        raise EndpointRefused("this employer has no endpoint; add one first")
+    return dict(row)
+
+
+async def webhook_of(connection: Connection, employer: str) -> Mapping[str, Any]:
+    """An employer's webhook with its keys. Raises EndpointRefused where it has none."""
+    endpoint = await endpoint_of(connection, employer)
+    if endpoint["kind"] != "webhook":
+        raise EndpointRefused("this employer has a Kafka topic and no webhook")
+    return endpoint
 
 
 async def list_endpoints(connection: Connection) -> list[Listed]:
@@ -99,6 +210,10 @@ async def list_endpoints(connection: Connection) -> list[Listed]:
             disabled_reason=row["disabled_reason"],
             created_at=row["created_at"],
             pending=row["pending"],
+            failures=row["failures"],
+            failing_since=row["failing_since"],
+            open=row["open"],
+            delivered_at=row["delivered_at"],
         )
         for row in await connection.fetch(SQL["list_endpoints"])
     ]

@@ -13,7 +13,6 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
@@ -26,13 +25,12 @@ from runtime import drill
 from runtime.db import Connection, Pool, origin, queries, reduce_error
 from runtime.relay import PublishFailed, transient
 from runtime.running import Running
-from services.notify.address import CheckedResolver, NotPublic, Refused, check_url
-from services.notify.delivery import Outcome, following, outcome_of, retry_after_s, used_up, wait_s
+from services.notify.delivery import following, used_up, wait_s
 from services.notify.disclosure import still_permitted
 from services.notify.health import OPENS_AT, Health, after_failure, proven
-from services.notify.signing import signed_headers
 from services.notify.state import State
-from workhardening_contracts.envelope import STRUCTURED, read_structured
+from services.notify.wire import TIMEOUT_S, Result, open_session, post
+from workhardening_contracts.envelope import read_structured
 
 log = structlog.get_logger("sender")
 SQL = queries("services.notify")
@@ -43,38 +41,16 @@ IN_FLIGHT = 256
 that begin to hang together; each has one place from its first failure on."""
 PER_ENDPOINT = 8
 """Attempts at once to one endpoint, so that one that hangs leaves room for the others."""
-TIMEOUT_S = 15.0
-"""For one attempt, connection and answer included."""
 LEASE_S = 20.0
 """Above an attempt and its recording, and no longer: a killed sender's claims wait for its end. A sender that is slower
 still is overtaken, which costs the employer a repeated id and nothing else."""
 POLL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came of one attempt."""
-
-    outcome: Outcome
-    status: int | None = None
-    error: str | None = None
-    """A code; never text of the other side."""
-    retry_after: float | None = None
-
-
 async def deliver(running: Running) -> None:
     """Send what is due, until cancelled. Raises database errors; what was in hand comes back when its lease ends."""
-    local = running.settings.mode == "local"
-    connector = aiohttp.TCPConnector(resolver=CheckedResolver(local=local), limit=IN_FLIGHT, ttl_dns_cache=0)
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     in_flight: dict[asyncio.Task[None], str] = {}
-    async with aiohttp.ClientSession(
-        connector=connector,
-        timeout=timeout,
-        trust_env=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-    ) as session:
+    async with open_session(local=running.settings.mode == "local", limit=IN_FLIGHT) as session:
         try:
             while True:
                 for row in await _claim(running.pool, Counter(in_flight.values())):
@@ -150,34 +126,6 @@ async def _in_sequence(pool: Pool, row: Mapping[str, Any]) -> Mapping[str, Any]:
         return row
     await pool.execute(SQL["keep_body"], row["id"], body)
     return {**row, "body": body}
-
-
-async def post(session: aiohttp.ClientSession, row: Mapping[str, Any], *, local: bool) -> Result:
-    """One signed request to `row['url']`. Never raises for what the other side does.
-
-    The status is the answer: its body is not read (a large or slow one costs nothing), redirects are not followed.
-    """
-    try:
-        url = check_url(row["url"], local=local)
-    except Refused:
-        return Result("permanent", error="address_refused")
-    secret = None if row["hmac_secret"] is None else bytes(row["hmac_secret"])
-    body = bytes(row["body"])
-    headers = signed_headers(row["event_id"], body, int(time.time()), bytes(row["ed25519_seed"]), secret)
-    try:
-        async with session.post(
-            url, data=body, headers={**headers, "content-type": STRUCTURED}, allow_redirects=False
-        ) as answer:
-            wait = retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC))
-            return Result(outcome_of(answer.status), answer.status, retry_after=wait)
-    except TimeoutError:
-        return Result("retry", error="timeout")
-    except aiohttp.ClientConnectorDNSError as error:
-        return Result(
-            "retry", error="address_refused" if isinstance(error.os_error, NotPublic) else "name_not_resolved"
-        )
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        return Result("retry", error=type(error).__name__)
 
 
 async def _publish(running: Running, row: Mapping[str, Any]) -> Result:

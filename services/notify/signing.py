@@ -7,10 +7,21 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from workhardening_contracts.webhook import PUBLIC_KEY_PREFIX, SECRET_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What one endpoint's requests are signed with."""
+
+    seed: bytes
+    """The ed25519 private key, 32 bytes."""
+    secret: bytes | None
+    """The secret that is shared for HMAC; None for none."""
 
 
 def new_seed() -> bytes:
@@ -33,12 +44,15 @@ def shared_secret(secret: bytes) -> str:
     return SECRET_PREFIX + _text(secret)
 
 
-def signed_headers(identity: str, body: bytes, at: int, seed: bytes, secret: bytes | None) -> Mapping[str, str]:
-    """The three headers of one attempt made `at` (seconds since 1970). Raises ValueError for a bad seed."""
+def signed_headers(identity: str, body: bytes, at: int, *keys: Keys) -> Mapping[str, str]:
+    """The three headers of one attempt made `at` (seconds since 1970), signed with each of `keys`: while keys are
+    rotated a receiver verifies by either. Raises ValueError for a bad seed."""
     content = f"{identity}.{at}.".encode() + body
-    signatures = [f"v1a,{_text(Ed25519PrivateKey.from_private_bytes(seed).sign(content))}"]
-    if secret is not None:
-        signatures.append(f"v1,{_text(hmac.digest(secret, content, hashlib.sha256))}")
+    signatures: list[str] = []
+    for key in keys:
+        signatures.append(f"v1a,{_text(Ed25519PrivateKey.from_private_bytes(key.seed).sign(content))}")
+        if key.secret is not None:
+            signatures.append(f"v1,{_text(hmac.digest(key.secret, content, hashlib.sha256))}")
     return {"webhook-id": identity, "webhook-timestamp": str(at), "webhook-signature": " ".join(signatures)}
 
 

@@ -1,4 +1,4 @@
-"""The worker that watches endpoints: warns of those that fail, disables the dead, and lets an old backlog go."""
+"""The worker that watches endpoints: warns of those that fail, disables the dead, lets old backlogs and keys go."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ async def look(pool: Pool, now: datetime) -> None:
             SQL["mark_warned"], employer, hours
         ):
             log.error("endpoint takes nothing", employer=employer, hours=hours, since=str(since))
+    await pool.execute(SQL["forget_keys"], now)
     expired = Counter(row["employer"] for row in await pool.fetch(SQL["expire_backlog"], now - BACKLOG_KEPT))
     for employer, updates in expired.items():
         log.error(

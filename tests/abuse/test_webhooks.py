@@ -29,8 +29,8 @@ from cryptography.x509.oid import NameOID
 
 from services.notify.address import CheckedResolver, Refused
 from services.notify.employers import EndpointRefused, add_endpoint, change_url
-from services.notify.sender import post
-from services.notify.signing import new_secret, new_seed, public_key, signed_headers
+from services.notify.signing import Keys, new_secret, new_seed, public_key, signed_headers
+from services.notify.wire import post
 from simulator.employer import Employer, EmployerConfig
 from tests.e2e.place import Place
 from workhardening_contracts.envelope import STRUCTURED, event_of, service_source, write_structured
@@ -223,11 +223,12 @@ def update(sequence: int) -> tuple[str, bytes]:
 async def test_23_a_replayed_old_swapped_or_malformed_signature_is_answered_401_and_never_500() -> None:
     now = int(time.time())
     (one, body), (two, other) = update(1), update(2)
-    good, swapped = (dict(signed_headers(each, what, now, SEED, None)) for each, what in ((one, body), (two, other)))
-    stranger = dict(signed_headers(one, body, now, new_seed(), None))
+    ours = Keys(SEED, None)
+    good, swapped = (dict(signed_headers(each, what, now, ours)) for each, what in ((one, body), (two, other)))
+    stranger = dict(signed_headers(one, body, now, Keys(new_seed(), None)))
     forged: list[tuple[bytes, dict[str, str]]] = [
-        (body, dict(signed_headers(one, body, now - 3600, SEED, None))),
-        (body, dict(signed_headers(one, body, now + 3600, SEED, None))),
+        (body, dict(signed_headers(one, body, now - 3600, ours))),
+        (body, dict(signed_headers(one, body, now + 3600, ours))),
         (body, {**good, "webhook-timestamp": str(now - 1)}),
         (body, swapped),
         (other, good),

@@ -55,7 +55,9 @@ WITH busy AS (
     FROM (SELECT employer, count(*) AS claims FROM claimed GROUP BY employer) AS n
     WHERE e.employer = n.employer
 )
-SELECT claimed.*, e.kind, e.url, e.topic, e.ed25519_seed, e.hmac_secret, c.state, coalesce((
+SELECT claimed.*, e.kind, e.url, e.topic, e.ed25519_seed, e.hmac_secret, c.state,
+       CASE WHEN e.previous_until > now() THEN e.previous_seed END AS previous_seed,
+       CASE WHEN e.previous_until > now() THEN e.previous_secret END AS previous_secret, coalesce((
     SELECT max(sent.sequence) FROM deliveries sent
     WHERE sent.employer = claimed.employer AND sent.case_ref = claimed.case_ref
       AND sent.sequence < claimed.sequence AND sent.attempts > 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ from services.notify.sender import deliver
 from tests.services.notify.stored import running
 from workhardening_contracts.envelope import read_structured
 from workhardening_contracts.readiness import ReadinessUpdated
-from workhardening_contracts.webhook import verify_v1, verify_v1a
+from workhardening_contracts.webhook import CHALLENGE_TYPE, PING_TYPE, challenge_answer, verify_v1, verify_v1a
 
 
 @dataclass
@@ -33,13 +34,19 @@ class Receiver:
     ids: list[str] = field(default_factory=list[str])
     hold: asyncio.Event | None = None
     down: bool = False
-    """Answers 503 to everything."""
+    """Answers 503 to every update."""
+    asked: list[tuple[bytes, dict[str, str]]] = field(default_factory=list[tuple[bytes, dict[str, str]]])
+    """Pings and challenges, with their headers."""
+    says: bytes | None = None
+    """What it answers to those instead of the right thing."""
 
     async def receive(self, request: web.Request) -> web.Response:
         body = await request.read()
         assert self.endpoint is not None
         assert verify_v1a(body, request.headers, self.endpoint.public_key or "")
         assert verify_v1(body, request.headers, self.endpoint.hmac_secret or "")
+        if json.loads(body)["type"] in (PING_TYPE, CHALLENGE_TYPE):
+            return self._answer(body, request)
         envelope = read_structured(body)
         assert envelope.id == request.headers["webhook-id"]
         self.ids.append(envelope.id)
@@ -49,6 +56,20 @@ class Receiver:
         if status == 204:
             self.taken.append(ReadinessUpdated.model_validate_json(envelope.data, extra="forbid"))
         return web.Response(status=status, headers=self.headers)
+
+    def _answer(self, body: bytes, request: web.Request) -> web.Response:
+        self.asked.append((body, dict(request.headers)))
+        status = self.answers.pop(0) if self.answers else 200
+        return web.Response(status=status, body=self.says or challenge_answer(body))
+
+    def sequences(self) -> list[int]:
+        """Of what it took, in order."""
+        return [each.sequence for each in self.taken]
+
+    def use(self, public_key: str | None, hmac_secret: str | None) -> None:
+        """Verify by other keys from now on."""
+        assert self.endpoint is not None
+        self.endpoint = replace(self.endpoint, public_key=public_key, hmac_secret=hmac_secret)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.notify.signing import new_secret, new_seed, public_key, shared_secret, signed_headers
+from services.notify.signing import Keys, new_secret, new_seed, public_key, shared_secret, signed_headers
 from workhardening_contracts.webhook import verify_v1, verify_v1a
 
 BODY = b'{"id":"u1","data":{"sequence":1}}'
@@ -34,7 +34,7 @@ def receiver(key: str) -> FastAPI:
 
 async def test_a_receiver_takes_what_we_signed_once_and_refuses_what_was_changed() -> None:
     transport = httpx.ASGITransport(receiver(public_key(SEED)))
-    headers = signed_headers("u1", BODY, int(time.time()), SEED, None)
+    headers = signed_headers("u1", BODY, int(time.time()), Keys(SEED, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://employer.example") as client:
         first = await client.post("/hook", content=BODY, headers=headers)
         again = await client.post("/hook", content=BODY, headers=headers)
@@ -44,14 +44,14 @@ async def test_a_receiver_takes_what_we_signed_once_and_refuses_what_was_changed
 
 
 def test_the_standardwebhooks_package_verifies_our_v1_beside_v1a() -> None:
-    headers = dict(signed_headers("u1", BODY, int(time.time()), SEED, SECRET))
+    headers = dict(signed_headers("u1", BODY, int(time.time()), Keys(SEED, SECRET)))
     assert Webhook(shared_secret(SECRET)).verify(BODY, headers) == {"id": "u1", "data": {"sequence": 1}}
     with pytest.raises(WebhookVerificationError):
         Webhook(shared_secret(new_secret())).verify(BODY, headers)
 
 
 def test_both_signatures_verify_with_their_own_key_only() -> None:
-    headers = signed_headers("u1", BODY, 1_772_452_800, SEED, SECRET)
+    headers = signed_headers("u1", BODY, 1_772_452_800, Keys(SEED, SECRET))
     assert verify_v1(BODY, headers, shared_secret(SECRET), now=1_772_452_800)
     assert verify_v1a(BODY, headers, public_key(SEED), now=1_772_452_800)
     assert not verify_v1(BODY, headers, shared_secret(new_secret()), now=1_772_452_800)
@@ -59,6 +59,6 @@ def test_both_signatures_verify_with_their_own_key_only() -> None:
 
 
 def test_an_endpoint_without_a_secret_gets_no_v1_signature() -> None:
-    headers = signed_headers("u1", BODY, 1_772_452_800, SEED, None)
+    headers = signed_headers("u1", BODY, 1_772_452_800, Keys(SEED, None))
     assert headers["webhook-signature"].startswith("v1a,")
     assert " " not in headers["webhook-signature"]

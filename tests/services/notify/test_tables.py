@@ -107,12 +107,13 @@ async def test_an_endpoint_is_added_once_and_shows_its_secret_once(pool: Pool) -
         endpoint = await add_endpoint(connection, employer, "https://hr.example/hook", False)
         with pytest.raises(EndpointRefused):
             await add_endpoint(connection, employer, "https://hr.example/other", False)
-        await change_url(connection, employer, "https://hr.example/moved")
+        with pytest.raises(EndpointRefused, match="approved by another"):
+            await change_url(connection, employer, "https://hr.example/moved")
         listed = next(entry for entry in await list_endpoints(connection) if entry.employer == employer)
     assert endpoint.hmac_secret is not None
     assert endpoint.hmac_secret.startswith("whsec_")
     assert listed.public_key == endpoint.public_key
-    assert (listed.target, listed.enabled, listed.pending) == ("https://hr.example/moved", True, 0)
+    assert (listed.target, listed.enabled, listed.pending) == ("https://hr.example/hook", False, 0)
     assert endpoint.hmac_secret not in repr(listed)
 
 
