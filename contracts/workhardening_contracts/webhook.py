@@ -17,6 +17,7 @@ import hmac
 import json
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 
 TOLERANCE_S = 300
@@ -35,6 +36,10 @@ _ID = re.compile(r"[\x21-\x2d\x2f-\x7e]{1,200}")
 """No full stop: it separates the id from the timestamp in what is signed."""
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _MAX_SIGNATURES = 10
+_MAX_SIGNATURE_HEADER = 4096
+"""Ten signatures and their separators are below 1000 characters; more than this is not taken apart."""
+_MIN_SECRET_BYTES = 24
+"""Standard Webhooks: a secret has 24 to 64 bytes. A shorter one is not ours, and could be guessed."""
 _SIGNED_BYTES = {"v1": 32, "v1a": 64}
 
 
@@ -46,7 +51,7 @@ def verify_v1(
     key = _decoded(secret, SECRET_PREFIX)
     given = _signatures(headers, "v1", time.time() if now is None else now, tolerance_s)
     content = _content(body)
-    if not key or given is None or content is None:
+    if key is None or len(key) < _MIN_SECRET_BYTES or given is None or content is None:
         return False
     signed, signatures = given
     expected = hmac.new(key, signed + content, hashlib.sha256).digest()
@@ -90,6 +95,34 @@ def verify_v1a(
     return False
 
 
+class SeenIds:
+    """The ids of the deliveries that were taken, the latest `capacity` of them, to drop those that come again.
+
+    Add an id after its update was stored: of a delivery that failed half-way the repetition is wanted. This is the
+    memory of one process. Where several receive, or a restart must not forget, give the id a unique key in a database.
+    An id that was forgotten does no harm where the `sequence` of each case is kept: what comes again is not newer.
+    """
+
+    def __init__(self, capacity: int = 100_000) -> None:
+        if capacity < 1:
+            raise ValueError("room for at least one id is needed")
+        self._capacity = capacity
+        self._ids: OrderedDict[str, None] = OrderedDict()
+
+    def __contains__(self, identity: object) -> bool:
+        return identity in self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, identity: str) -> None:
+        """Remember it; the one that was added longest ago makes room."""
+        self._ids[identity] = None
+        self._ids.move_to_end(identity)
+        if len(self._ids) > self._capacity:
+            self._ids.popitem(last=False)
+
+
 def challenge_answer(body: bytes) -> bytes | None:
     """The JSON to answer a challenge with (200, after the signature was verified); None for a request that is none."""
     try:
@@ -108,7 +141,7 @@ def _signatures(
     identity, timestamp, signature = (_header(headers, f"webhook-{name}") for name in ("id", "timestamp", "signature"))
     if identity is None or timestamp is None or signature is None:
         return None
-    if not _ID.fullmatch(identity) or not _TIMESTAMP.fullmatch(timestamp):
+    if not _ID.fullmatch(identity) or not _TIMESTAMP.fullmatch(timestamp) or len(signature) > _MAX_SIGNATURE_HEADER:
         return None
     if not abs(int(timestamp) - now) <= tolerance_s:
         return None

@@ -6,6 +6,7 @@ import base64
 import builtins
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workhardening_contracts.webhook import verify_v1, verify_v1a
+from tests.contracts import fuzz_webhook
+from workhardening_contracts.webhook import CHALLENGE_TYPE, SeenIds, challenge_answer, verify_v1, verify_v1a
 
 NOW = 1_772_452_800
 BODY = b'{"id":"u1"}'
@@ -123,6 +125,72 @@ def test_a_key_that_cannot_be_read_verifies_nothing(key: Any) -> None:
 def test_an_empty_secret_verifies_nothing_even_what_it_signed() -> None:
     mac = base64.b64encode(hmac.digest(b"", f"u1.{NOW}.".encode() + BODY, hashlib.sha256)).decode()
     assert not verify_v1(BODY, {**signed(), "webhook-signature": f"v1,{mac}"}, "whsec_", now=NOW)
+
+
+def test_a_secret_that_is_too_short_to_be_ours_verifies_nothing_even_what_it_signed() -> None:
+    for size, long_enough in ((1, False), (23, False), (24, True), (64, True)):
+        raw = b"k" * size
+        mac = base64.b64encode(hmac.digest(raw, f"u1.{NOW}.".encode() + BODY, hashlib.sha256)).decode()
+        headers = {**signed(), "webhook-signature": f"v1,{mac}"}
+        assert verify_v1(BODY, headers, "whsec_" + base64.b64encode(raw).decode(), now=NOW) is long_enough
+
+
+def test_a_public_key_is_no_secret_or_whoever_reads_it_could_sign() -> None:
+    raw = base64.b64decode(PUBLIC.removeprefix("whpk_"))
+    mac = base64.b64encode(hmac.digest(raw, f"u1.{NOW}.".encode() + BODY, hashlib.sha256)).decode()
+    assert not verify_v1(BODY, {**signed(), "webhook-signature": f"v1,{mac}"}, PUBLIC, now=NOW)
+
+
+def test_a_signature_header_that_is_larger_than_any_right_one_is_not_taken_apart() -> None:
+    headers = signed()
+    headers["webhook-signature"] += " " * 4096
+    assert verified(BODY, headers) == {False}
+
+
+def test_ids_that_were_taken_are_known_and_the_oldest_make_room() -> None:
+    seen = SeenIds(capacity=2)
+    for identity in ("a", "b", "a", "c"):
+        seen.add(identity)
+    assert ["a" in seen, "b" in seen, "c" in seen, "d" in seen] == [True, False, True, False]
+    assert len(seen) == 2
+    with pytest.raises(ValueError, match="at least one"):
+        SeenIds(0)
+
+
+@settings(derandomize=True, deadline=None)
+@given(ids=st.lists(st.sampled_from("abcdef"), max_size=60), capacity=st.integers(1, 8))
+def test_an_id_is_known_as_long_as_no_more_than_the_capacity_came_after_it(ids: list[str], capacity: int) -> None:
+    seen = SeenIds(capacity)
+    for identity in ids:
+        seen.add(identity)
+    latest = list(dict.fromkeys(reversed(ids)))
+    assert [identity for identity in latest if identity in seen] == latest[:capacity]
+    assert len(seen) <= capacity
+
+
+def test_a_challenge_is_answered_with_its_text_and_nothing_else_is() -> None:
+    asked = json.dumps({"type": CHALLENGE_TYPE, "data": {"challenge": "abc"}}).encode()
+    assert challenge_answer(asked) == b'{"challenge": "abc"}'
+    for other in (BODY, b"", b"[]", b"null", b"\xff", b"[" * 100_000, b"1" * 5000, asked.replace(b'"abc"', b"7"),
+                  asked.replace(b'{"challenge": "abc"}', b"[]")):  # fmt: skip
+        assert challenge_answer(other) is None
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(
+    body=st.one_of(
+        st.binary(max_size=60), st.recursive(st.none() | st.text(), st.lists).map(json.dumps).map(str.encode)
+    )
+)
+def test_no_body_of_a_stranger_breaks_the_answer_to_a_challenge(body: bytes) -> None:
+    assert challenge_answer(body) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_small_fuzz_raises_nothing_and_mistakes_nothing(seed: int) -> None:
+    answered = fuzz_webhook.run(2000, seed)
+    assert answered.total() == 2000
+    assert set(answered) == {change.__name__ for change in (*fuzz_webhook.BAD, fuzz_webhook.same_headers)}
 
 
 TEXT = st.text(max_size=120)

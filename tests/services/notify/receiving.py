@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
+from standardwebhooks import Webhook
 
 from runtime.db import Pool
 from services.notify.employers import Endpoint, add_endpoint
@@ -45,6 +46,8 @@ class Receiver:
         assert self.endpoint is not None
         assert verify_v1a(body, request.headers, self.endpoint.public_key or "")
         assert verify_v1(body, request.headers, self.endpoint.hmac_secret or "")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        assert Webhook(self.endpoint.hmac_secret or "").verify(body, headers)
         if json.loads(body)["type"] in (PING_TYPE, CHALLENGE_TYPE):
             return self._answer(body, request)
         envelope = read_structured(body)

@@ -50,6 +50,17 @@ def test_the_standardwebhooks_package_verifies_our_v1_beside_v1a() -> None:
         Webhook(shared_secret(new_secret())).verify(BODY, headers)
 
 
+def test_while_keys_are_rotated_a_receiver_verifies_by_either_also_with_the_standardwebhooks_package() -> None:
+    new, old = Keys(new_seed(), new_secret()), Keys(SEED, SECRET)
+    headers = dict(signed_headers("u1", BODY, int(time.time()), new, old))
+    assert len(headers["webhook-signature"].split(" ")) == 4
+    for keys in (new, old):
+        assert keys.secret is not None
+        assert verify_v1a(BODY, headers, public_key(keys.seed))
+        assert verify_v1(BODY, headers, shared_secret(keys.secret))
+        assert Webhook(shared_secret(keys.secret)).verify(BODY, headers)
+
+
 def test_both_signatures_verify_with_their_own_key_only() -> None:
     headers = signed_headers("u1", BODY, 1_772_452_800, Keys(SEED, SECRET))
     assert verify_v1(BODY, headers, shared_secret(SECRET), now=1_772_452_800)
