@@ -41,6 +41,11 @@ _REFUSED_4 = tuple(
 _GLOBAL_6 = IPv6Network("2000::/3")
 _REFUSED_6 = tuple(IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
 
+# What a URL may be written with, and a host: a name of at least two labels as DNS has them (an international one in its
+# ASCII form, `xn--`), or an address. Two parsers read every URL, this module's and the connection's; what is written
+# plainly they cannot read differently.
+_WRITTEN = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,2000}")
+_NAME = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
@@ -81,7 +86,7 @@ def check_url(url: str, *, local: bool) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise Refused("this is not a URL") from None
-    if not host or len(url) > 2000 or not url.isascii() or any(char.isspace() for char in url):
+    if not host or not _WRITTEN.fullmatch(url) or ("[" in parts.netloc) != (":" in host):
         raise Refused("this is not a URL")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise Refused("a webhook URL has no user, password or fragment")
@@ -91,8 +96,11 @@ def check_url(url: str, *, local: bool) -> str:
         raise Refused("a webhook URL begins with https://")
     if port not in (None, 443):
         raise Refused("a webhook goes to port 443")
-    if _stands_for_address(host) and not is_public(host):
-        raise Refused("this address is not public")
+    if _stands_for_address(host):
+        if not is_public(host):
+            raise Refused("this address is not public")
+    elif not _NAME.fullmatch(host) or len(host) > 254:
+        raise Refused("a webhook's host is a public name such as hr.employer.example")
     return url
 
 
@@ -114,7 +122,7 @@ class CheckedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)
         local = self._local and host == "localhost"
-        if not all(is_public(entry["host"]) or (local and is_loopback(entry["host"])) for entry in found):
+        if not found or not all(is_public(entry["host"]) or (local and is_loopback(entry["host"])) for entry in found):
             raise NotPublic("the name has an address that is not public")
         return found
 

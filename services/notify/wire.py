@@ -35,7 +35,7 @@ class Result:
 def open_session(*, local: bool, limit: int = 1) -> aiohttp.ClientSession:
     """A session for at most `limit` requests at once; `local` lets it connect to this machine."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=CheckedResolver(local=local), limit=limit, ttl_dns_cache=0),
+        connector=aiohttp.TCPConnector(resolver=CheckedResolver(local=local), limit=limit, use_dns_cache=False),
         timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
