@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.local import stack as local
-from torture.growth import deliveries, outbox, tables
+from torture.growth import deliveries, hanging, outbox, tables
 from torture.growth.measure import Part
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +29,7 @@ PARTS: Mapping[str, Part] = {
     "cases-churn": tables.cases_churn,
     "log": tables.log,
     "deliveries": deliveries.claim_behind_a_dead_endpoint,
+    "hanging": hanging.healthy_beside_hanging,
 }
 
 
