@@ -278,7 +278,10 @@ async def gather(target: Target, reads: Mapping[str, Sequence[str]]) -> Evidence
     async with connected(target.database, "intake") as connection:
         evidence.receipts = await rows(connection, "SELECT source, id, case_ref, type, status FROM receipts")
     async with connected(target.database, "notify") as connection:
-        evidence.endpoints = await rows(connection, "SELECT employer, kind, enabled FROM endpoints")
+        # One whose breaker is open is sent nothing but a probe, like one that is disabled.
+        evidence.endpoints = await rows(
+            connection, "SELECT employer, kind, enabled AND open_until IS NULL AS enabled FROM endpoints"
+        )
         evidence.deliveries = await rows(
             connection,
             "SELECT id, employer, case_ref, event_id, sequence, body, scopes, bases, status, reason, attempts,"
