@@ -44,6 +44,8 @@ def test_no_command_that_was_promised_is_missing() -> None:
         "up", "down", "demo", "publish", "case", "parked list", "parked show", "parked retry", "parked discard",
         "dead-letters list", "dead-letters show", "outbox list", "employers add", "employers list", "keys issue",
         "keys list", "keys rotate", "keys revoke", "erase",
+        "employers enable", "employers disable", "employers ping", "employers attempts", "employers replay",
+        "employers change-url", "employers rotate-key", "employers changes", "employers approve",
         "topics apply", "migrate", "reconcile", "demands import", "demands show", "lifting-index", "contracts check",
     )  # fmt: skip
     assert {tuple(words.split()) for words in promised} <= set(ALL)
@@ -71,6 +73,7 @@ def test_the_script_that_is_installed_is_this_program() -> None:
         f"parked retry {REF}",
         f"parked discard {REF} --service intake --reason x", "dead-letters list", "dead-letters show t 0 0",
         "outbox list", "outbox release", "employers add acme --kafka", "employers list",
+        "employers enable acme", "employers replay acme --id x", "employers approve 1 --by ada",
         "clinics mailbox north a@b.example", "keys issue --clinic north", "keys list", "keys rotate 000000000000",
         "keys revoke 000000000000 --reason x", "topics apply", "migrate",
         "demands show nurse", "publish -",
