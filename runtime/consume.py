@@ -164,8 +164,9 @@ class Consumer(Generic[S, P]):
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            log.critical("batch failed", error=reduce_error(error), where=origin(error))
             self._halt(str(error) if isinstance(error, Halt) else reduce_error(error))
+            with contextlib.suppress(Exception):
+                log.critical("batch failed", error=reduce_error(error), where=origin(error))
             await asyncio.Event().wait()  # take no further batch; the process is about to exit
         finally:
             self._idle.set()

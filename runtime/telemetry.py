@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 from opentelemetry import trace
@@ -50,15 +50,30 @@ def set_up_logs(service: str, level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Unfailing())),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(_Unfailing())
     handler.setFormatter(_LibraryFormatter(service))
     # Its start-up warns that topics are not created, which is as it should be.
     logging.getLogger("faststream").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+class _Unfailing:
+    """Standard output, whose failures stop no work: on a full disk a line is lost, and not the batch that it told of.
+
+    It was: the line that said that a batch would be tried again raised, and so did the one that said so.
+    """
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
 
 
 class _LibraryFormatter(logging.Formatter):
