@@ -302,7 +302,11 @@ async def _check_deliveries(
         )
         disclosed = {
             (str(row["employer"]), str(row["event_id"]))
-            for row in await connection.fetch("SELECT employer, event_id FROM disclosures WHERE channel <> 'pull'")
+            for row in await connection.fetch(
+                # Of an erased case the accounting stays, and the updates do not.
+                "SELECT employer, event_id FROM disclosures d WHERE channel <> 'pull'"
+                " AND NOT EXISTS (SELECT FROM cases c WHERE c.case_ref = d.case_ref AND c.erased)"
+            )
         }
     tally = Counter(str(row["status"]) for row in rows)
     found.webhooks = {name: tally.get(name, 0) for name in ("delivered", "pending", "failed", "withheld")}
