@@ -79,7 +79,14 @@ async def inject(fire: Fire, step: Step) -> None:
     began = time.time()
     try:
         detail = await _FAULTS[step.kind](fire, step)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError) as error:
+    except (
+        OSError,
+        TimeoutError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        KafkaError,
+    ) as error:
         raise NotNow(f"{step.kind}: {type(error).__name__}") from error
     if detail is not None:
         fire.done.append(Done(step.kind, step.target, detail, began, time.time()))
@@ -256,7 +263,9 @@ async def _snapshot(fire: Fire, step: Step) -> str:
     held = 0.0
     while held < step.amount:
         began = time.monotonic()
-        with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(
+            OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+        ):
             await _hold(in_schema(fire.ground.stack.database, "progress"), step.amount - held)
         held += time.monotonic() - began
         await asyncio.sleep(0.5)
@@ -275,7 +284,9 @@ async def _hold(url: str, seconds: float) -> None:
             await asyncio.sleep(2)
     finally:
         for connection in (reader, idler):
-            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(
+                OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+            ):
                 await connection.close(timeout=5)
 
 

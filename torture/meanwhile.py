@@ -36,7 +36,16 @@ FORGED_EVERY_S = 4.0
 LOOK_EVERY_S = 5.0
 SICK = "get_byte(uuid_send(case_ref), 15) = 7 AND get_byte(uuid_send(case_ref), 14) < 64"
 """One case in 1,024: planning cannot write what it decides about them, until somebody mends it."""
-_LOST = (OSError, TimeoutError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, Conflict, NotNow)
+_LOST = (
+    OSError,
+    TimeoutError,
+    KafkaError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    Conflict,
+    NotNow,
+)
 
 
 @dataclass

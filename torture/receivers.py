@@ -103,7 +103,14 @@ def _url(employer: Employer) -> str:
 async def _enable(target: Target, employers: dict[str, FireEmployer]) -> None:
     while True:
         await asyncio.sleep(ENABLED_AGAIN_S)
-        with contextlib.suppress(CommandError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(
+            CommandError,
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ):
             async with connected(target.database, "notify") as connection:
                 for entry in await list_endpoints(connection):
                     if not entry.enabled and entry.employer in employers:

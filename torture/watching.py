@@ -21,7 +21,15 @@ from ops.target import SERVICES, CommandError, Target, connected
 from torture.evidence import Sample
 
 EVERY_S = 2.0
-LOST = (OSError, TimeoutError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, CommandError)
+LOST = (
+    OSError,
+    TimeoutError,
+    KafkaError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    CommandError,
+)
 
 
 @dataclass
