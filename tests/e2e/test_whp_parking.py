@@ -128,7 +128,7 @@ def test_a_parked_case_is_seen_retried_discarded_and_goes_on(place: Place, comma
     await_that(lambda: folded(place, "progress", parked.ref, "session.recorded") == 2, "a session after the mend")
     after = reconciled(place)
     assert after.findings == []
-    assert after.consumers["progress"].parked == 0
+    assert after.consumers["progress"].parked == parked.before
 
 
 def test_a_parked_case_says_so_in_its_story(place: Place, command: Command, parked: Parked) -> None:
