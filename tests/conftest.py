@@ -22,7 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local import ports
 from deploy.local import stack as local
-from tests.e2e.place import Demonstration, Place, demonstrate, give_back, new_place
+from tests.e2e.place import Demonstration, Place, demonstrate, running_place
 
 ROOT = Path(__file__).parent.parent
 
@@ -116,13 +116,8 @@ def kafka(infrastructure: local.Stack) -> Kafka:
 @pytest.fixture(scope="session")
 def fresh() -> Iterator[Place]:
     """A stack with all four services on which nothing has happened yet."""
-    place = new_place()
-    try:
-        up = place.whp("up")
-        assert up.returncode == 0, up.stderr
+    with running_place() as place:
         yield place
-    finally:
-        give_back(place)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,7 +31,6 @@ __all__ = [
     "Tables",
     "gather",
     "rows",
-    "sample_offsets",
 ]
 
 Row = Mapping[str, Any]
@@ -236,40 +234,13 @@ def read_ledger(path: Path) -> list[Row]:
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """The offsets that `sample_offsets` wrote."""
+    """The offsets that the torture sampled (`torture/watching.py`)."""
     return [Sample(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
 
 
 def read_texts(paths: Iterable[Path]) -> dict[str, str]:
     """Log files as text, each under its name."""
     return {f"log {path.name}": path.read_text(encoding="utf-8", errors="replace") for path in paths}
-
-
-async def sample_offsets(
-    bootstrap: str, reads: Mapping[str, Sequence[str]], path: Path, *, every_s: float, goes_on: Callable[[], bool]
-) -> None:
-    """Write what each service's group has committed on its topics, again and again, a line of JSON each.
-
-    A broker that is away is passed over: what was not committed proves nothing.
-    """
-    from aiokafka.admin import AIOKafkaAdminClient
-
-    with path.open("a", encoding="utf-8") as file:
-        while goes_on():
-            admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-            with suppress(Exception):
-                await asyncio.wait_for(admin.start(), 10)
-                for service, topics in reads.items():
-                    committed = await asyncio.wait_for(admin.list_consumer_group_offsets(f"whp.{service}"), 10)
-                    at = time.time()
-                    for place, found in committed.items():
-                        if place.topic in topics and found.offset > 0:
-                            line = Sample(at, service, place.topic, place.partition, found.offset)
-                            file.write(json.dumps(line.__dict__) + "\n")
-                file.flush()
-            with suppress(Exception):
-                await admin.close()
-            await asyncio.sleep(every_s)
 
 
 async def gather(target: Target, reads: Mapping[str, Sequence[str]]) -> Evidence:

@@ -12,7 +12,7 @@ import pytest
 
 from ops.demo import drained
 from tests.docs.reading import ROOT, blocks, section
-from tests.e2e.place import Place, give_back, new_place
+from tests.e2e.place import Place, running_place
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CLINIC = section(README, "How a clinic publishes its first event")
@@ -24,13 +24,8 @@ pytestmark = pytest.mark.stack
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Place]:
     """A stack of this module's own, with the four services."""
-    place = new_place()
-    try:
-        up = place.whp("up")
-        assert up.returncode == 0, up.stderr
+    with running_place() as place:
         yield place
-    finally:
-        give_back(place)
 
 
 def paste(block: str, stack: Place) -> str:

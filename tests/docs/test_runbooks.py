@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.docs.reading import ROOT, links, section
-from tests.e2e.place import Place, give_back, new_place
+from tests.e2e.place import Place, running_place
 from tests.ops.in_process import Command, whp_in_process
 
 FOLDER = ROOT / "docs/runbooks"
@@ -84,13 +84,8 @@ def test_every_option_that_a_page_names_exists(
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Place]:
     """A stack of this module's own, with the four services."""
-    place = new_place()
-    try:
-        up = place.whp("up")
-        assert up.returncode == 0, up.stderr
+    with running_place() as place:
         yield place
-    finally:
-        give_back(place)
 
 
 @pytest.mark.stack

@@ -139,6 +139,18 @@ def give_back(place: Place) -> None:
     assert not left
 
 
+@contextmanager
+def running_place() -> Generator[Place]:
+    """A stack with all four services, until the block ends."""
+    place = new_place()
+    try:
+        up = place.whp("up")
+        assert up.returncode == 0, up.stderr
+        yield place
+    finally:
+        give_back(place)
+
+
 def await_that(condition: Callable[[], object], what: str) -> None:
     """Wait for something that can be seen."""
     assert wait_until(lambda: bool(condition()), PATIENCE_S, step=0.1), f"waited in vain: {what}"

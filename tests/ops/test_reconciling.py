@@ -12,7 +12,7 @@ import pytest
 
 from ops.reconciling import FATES
 from tests.e2e.events import lines, opening
-from tests.e2e.place import Place, await_that, give_back, new_place
+from tests.e2e.place import Place, await_that, running_place
 
 pytestmark = pytest.mark.stack
 
@@ -22,13 +22,8 @@ BALANCED = ("effects", "waiting", "parked", "given_up", "rejected", "dead_letter
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     """A stack of this module's own, with the four services."""
-    place = new_place()
-    try:
-        up = place.whp("up")
-        assert up.returncode == 0, up.stderr
+    with running_place() as place:
         yield place
-    finally:
-        give_back(place)
 
 
 def looked(place: Place) -> tuple[int, dict[str, Any]]:
