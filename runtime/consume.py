@@ -328,10 +328,6 @@ class Consumer(Generic[S, P]):
             return []
         return sorted({place.partition for place in self.consumer.paused()})
 
-    def stopped(self) -> int:
-        """How many these are."""
-        return len(self.stopped_partitions)
-
     def stalled_s(self) -> float:
         """Seconds since the last batch was finished, while there is one to finish; otherwise 0."""
         if self._poll is None or self.consumer is None or not self._behind():

@@ -175,7 +175,7 @@ async def _consumed(it: Running) -> list[Metric]:
             "whp_partitions_stopped",
             "gauge",
             "Partition numbers that the breaker has stopped: case after case failed there.",
-            [({}, it.consumer.stopped())],
+            [({}, len(it.consumer.stopped_partitions))],
         ),
         Metric(
             "whp_relay_active",
