@@ -12,6 +12,7 @@ from services.notify.gauges import GAUGES
 from services.notify.handlers import handlers
 from services.notify.mail import mail
 from services.notify.policy import Policy
+from services.notify.sealer import seal
 from services.notify.sender import deliver
 from services.notify.state import Heard, Known
 from services.notify.watch import watch
@@ -34,7 +35,7 @@ SERVICE = Service(
     topics=(CLINIC_TOPIC, INTAKE_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC, REJECTIONS_TOPIC),
     writers=WRITERS,
     routers=(clinics, employers),
-    workers=(deliver, mail, watch),
+    workers=(deliver, mail, watch, seal),
     gauges=GAUGES,
 )
 

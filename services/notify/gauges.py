@@ -27,4 +27,14 @@ GAUGES = (
     Gauge("whp_endpoints_open", "Endpoints that are left alone but for a probe.", _SQL["count_open"]),
     Gauge("whp_messages_oldest_seconds", "How long the oldest mail has waited to be sent.", _SQL["oldest_message"]),
     Gauge("whp_messages_held", "Mail of clinics that have no mailbox yet.", _SQL["count_held_messages"]),
+    Gauge(
+        "whp_disclosures_unsealed_oldest_seconds",
+        "How long the oldest disclosure has waited for its seal, of the newest 10,000.",
+        _SQL["oldest_unsealed"],
+    ),
+    Gauge(
+        "whp_disclosure_chain_broken",
+        "Places at which the disclosure log is not what was sealed.",
+        _SQL["count_faults"],
+    ),
 )
