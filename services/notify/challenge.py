@@ -11,34 +11,46 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from runtime.db import Connection, queries
 from services.notify.wire import Result, open_session, post
 from workhardening_contracts.envelope import service_source
 from workhardening_contracts.webhook import CHALLENGE_TYPE, PING_TYPE
-
-SQL = queries("services.notify")
 
 _ANSWER_BYTES = 1024
 """More than any right answer needs."""
 
 
-async def ping(connection: Connection, endpoint: Mapping[str, Any], *, local: bool) -> Result:
-    """Send a test request to `endpoint` (a row with its URL and keys); it is in the attempt log."""
-    return await _send(connection, endpoint, PING_TYPE, {}, local=local)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One such request and what came of it, for an attempt log."""
+
+    id: str
+    started_at: datetime
+    duration_ms: int
+    result: Result
 
 
-async def answers_challenge(connection: Connection, endpoint: Mapping[str, Any], *, local: bool) -> str | None:
-    """None when the endpoint has answered the challenge, otherwise what came instead, as a code.
+async def ping(endpoint: Mapping[str, Any], *, local: bool) -> Asked:
+    """Send a test request to `endpoint` (a row with its URL and keys)."""
+    return await _send(endpoint, PING_TYPE, {}, local=local)
+
+
+async def challenge(endpoint: Mapping[str, Any], *, local: bool) -> tuple[Asked, str | None]:
+    """Send the challenge. With it, None when it was answered, otherwise what came instead, as a code.
 
     The answer is `{"challenge": "..."}` with the text that was sent in `data`. One that only echoes what it is sent
     does not pass: there the text lies deeper.
     """
     text = secrets.token_urlsafe(32)
-    result = await _send(connection, endpoint, CHALLENGE_TYPE, {"challenge": text}, local=local)
+    asked = await _send(endpoint, CHALLENGE_TYPE, {"challenge": text}, local=local)
+    return asked, _instead(asked.result, text)
+
+
+def _instead(result: Result, text: str) -> str | None:
     if result.error is not None:
         return result.error
     if result.outcome != "delivered":
@@ -58,14 +70,7 @@ def is_answer(body: bytes, text: str) -> bool:
     return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "replace"), text.encode())
 
 
-async def _send(
-    connection: Connection,
-    endpoint: Mapping[str, Any],
-    kind: str,
-    data: Mapping[str, str],
-    *,
-    local: bool,
-) -> Result:
+async def _send(endpoint: Mapping[str, Any], kind: str, data: Mapping[str, str], *, local: bool) -> Asked:
     identity, now, began = str(uuid4()), datetime.now(UTC), time.monotonic()
     event = {
         "specversion": "1.0",
@@ -79,9 +84,4 @@ async def _send(
     row = {**endpoint, "event_id": identity, "body": json.dumps(event, separators=(",", ":")).encode()}
     async with open_session(local=local) as session:
         result = await post(session, row, local=local, read=_ANSWER_BYTES)
-    took_ms = round((time.monotonic() - began) * 1000)
-    await connection.execute(
-        SQL["insert_attempt"],
-        *(endpoint["employer"], identity, 1, now, took_ms, result.status, result.outcome, result.error),
-    )
-    return result
+    return Asked(identity, now, round((time.monotonic() - began) * 1000), result)

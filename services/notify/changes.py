@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 from runtime.db import Connection, queries
 from services.notify.address import check_url
-from services.notify.challenge import answers_challenge
-from services.notify.employers import EndpointRefused, webhook_of
+from services.notify.employers import EndpointRefused, answers_challenge, webhook_of
 from services.notify.signing import new_secret, new_seed, public_key, shared_secret
 
 SQL = queries("services.notify")

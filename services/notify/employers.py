@@ -11,7 +11,7 @@ from uuid import UUID
 
 from runtime.db import Connection, queries
 from services.notify.address import check_url, is_here
-from services.notify.challenge import answers_challenge, ping
+from services.notify.challenge import Asked, challenge, ping
 from services.notify.signing import new_secret, new_seed, public_key, shared_secret
 from services.notify.wire import Result
 from workhardening_contracts.registry import EMPLOYER_TOPIC
@@ -150,8 +150,28 @@ async def disable(connection: Connection, employer: str) -> None:
 
 
 async def send_ping(connection: Connection, employer: str, *, local: bool = False) -> Result:
-    """Send a test request, also to an endpoint that is disabled. Raises EndpointRefused where it has no webhook."""
-    return await ping(connection, await webhook_of(connection, employer), local=local)
+    """Send a test request, also to an endpoint that is disabled; it is in the attempt log.
+
+    Raises EndpointRefused where it has no webhook.
+    """
+    asked = await ping(await webhook_of(connection, employer), local=local)
+    await _log(connection, employer, asked)
+    return asked.result
+
+
+async def answers_challenge(connection: Connection, endpoint: Mapping[str, Any], *, local: bool) -> str | None:
+    """None when `endpoint` (its row) has answered the challenge, otherwise what came instead; it is in the log."""
+    asked, instead = await challenge(endpoint, local=local)
+    await _log(connection, endpoint["employer"], asked)
+    return instead
+
+
+async def _log(connection: Connection, employer: str, asked: Asked) -> None:
+    came = asked.result
+    await connection.execute(
+        SQL["insert_attempt"],
+        *(employer, asked.id, 1, asked.started_at, asked.duration_ms, came.status, came.outcome, came.error),
+    )
 
 
 async def replay(
