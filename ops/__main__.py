@@ -17,7 +17,7 @@ from ops.target import CannotLook, CommandError
 from runtime.migrate import MigrationError
 
 # Importing a module of commands registers them.
-COMMANDS = ("running", "looking", "reconciling", "partners", "endpoints", "keys", "erasing", "library")
+COMMANDS = ("running", "looking", "reconciling", "partners", "endpoints", "subscriptions", "keys", "erasing", "library")
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ parked = App(name="parked", help="Cases that failed for good and wait for a pers
 dead_letters = App(name="dead-letters", help="Records that name no readable case.")
 outbox = App(name="outbox", help="Events that are decided and not published yet.")
 employers = App(name="employers", help="Employers' endpoints for work-status updates.")
-clinics = App(name="clinics", help="Clinics' mailboxes.")
+clinics = App(name="clinics", help="Clinics' mailboxes and webhooks.")
 keys = App(name="keys", help="API keys of clinics, employers and roles.")
 topics = App(name="topics", help="Kafka topics, as declared in contracts/topics.")
 demands = App(name="demands", help="The job demand library.")

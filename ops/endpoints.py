@@ -22,21 +22,21 @@ T = TypeVar("T")
 @employers.command(name="enable")
 def employers_enable(employer: str) -> None:
     """Enable an endpoint once it has answered a signed challenge; it goes on in order with its backlog."""
-    _run(lambda connection, local: endpoints.enable(connection, employer, local=local))
+    on_notify(lambda connection, local: endpoints.enable(connection, employer, local=local))
     answer(f"{employer} is enabled")
 
 
 @employers.command(name="disable")
 def employers_disable(employer: str) -> None:
     """Send an endpoint nothing more until it is enabled. Its backlog is kept for 30 days."""
-    _run(lambda connection, _: endpoints.disable(connection, employer))
+    on_notify(lambda connection, _: endpoints.disable(connection, employer))
     answer(f"{employer} is disabled; its updates wait, and can be pulled")
 
 
 @employers.command(name="ping")
 def employers_ping(employer: str) -> int:
     """Send a signed test request, which tells of nobody. Exits with 1 unless it is answered with a 2xx."""
-    result = _run(lambda connection, local: endpoints.send_ping(connection, employer, local=local))
+    result = on_notify(lambda connection, local: endpoints.send_ping(connection, employer, local=local))
     answer(f"status {result.status}" if result.error is None else result.error)
     return 0 if result.outcome == "delivered" else 1
 
@@ -52,7 +52,7 @@ def employers_attempts(employer: str, *, id: str | None = None, limit: int = 20,
     """
     if not 1 <= limit <= 10_000:
         raise CommandError("a limit is 1 to 10000")
-    found = _run(lambda connection, _: endpoints.attempts(connection, employer, id, limit))
+    found = on_notify(lambda connection, _: endpoints.attempts(connection, employer, id, limit))
     if json:
         answer(as_json([asdict(each) for each in found]))
         return
@@ -87,7 +87,9 @@ def employers_replay(
         Those delivered before this time.
     """
     start, end = _utc(since), _utc(until)
-    found = _run(lambda connection, _: endpoints.replay(connection, employer, id=id, case=case, since=start, until=end))
+    found = on_notify(
+        lambda connection, _: endpoints.replay(connection, employer, id=id, case=case, since=start, until=end)
+    )
     if json:
         answer(as_json([asdict(each) for each in found]))
     else:
@@ -103,7 +105,7 @@ def employers_change_url(employer: str, url: str, *, by: str) -> None:
     by
         Your name.
     """
-    change = _run(lambda connection, local: changes.propose_url(connection, employer, url, by, local=local))
+    change = on_notify(lambda connection, local: changes.propose_url(connection, employer, url, by, local=local))
     answer(_proposed(change))
 
 
@@ -118,7 +120,7 @@ def employers_rotate_key(employer: str, *, by: str, leaked: bool = False, json: 
     leaked
         The present keys are known to a stranger: they end with the approval.
     """
-    keys = _run(lambda connection, _: changes.propose_keys(connection, employer, by, leaked=leaked))
+    keys = on_notify(lambda connection, _: changes.propose_keys(connection, employer, by, leaked=leaked))
     if json:
         answer(as_json(asdict(keys)))
         return
@@ -130,7 +132,7 @@ def employers_rotate_key(employer: str, *, by: str, leaked: bool = False, json: 
 @employers.command(name="changes")
 def employers_changes(*, json: Json = False) -> None:
     """Proposed changes that wait for another operator, without secrets."""
-    found = _run(lambda connection, _: changes.proposals(connection))
+    found = on_notify(lambda connection, _: changes.proposals(connection))
     if json:
         answer(as_json([asdict(each) for each in found]))
         return
@@ -152,7 +154,7 @@ def employers_approve(change: int, *, by: str) -> None:
     by
         Your name.
     """
-    employer = _run(lambda connection, local: changes.approve(connection, change, by, local=local))
+    employer = on_notify(lambda connection, local: changes.approve(connection, change, by, local=local))
     answer(f"proposal {change} is carried out for {employer}")
 
 
@@ -160,7 +162,7 @@ def _proposed(change: int) -> str:
     return f"proposal {change}: another operator carries it out with `whp employers approve {change} --by NAME`"
 
 
-def _run(act: Callable[[Connection, bool], Awaitable[T]]) -> T:
+def on_notify(act: Callable[[Connection, bool], Awaitable[T]]) -> T:
     """Act on notify's tables; whether the target is the local stack comes with the connection."""
 
     async def run() -> T:

@@ -8,6 +8,7 @@ from runtime.service import Service, run
 from runtime.settings import Settings
 from services.notify.door import clinics, employers
 from services.notify.effects import WRITERS
+from services.notify.feed_sender import send_feeds
 from services.notify.gauges import GAUGES
 from services.notify.handlers import handlers
 from services.notify.mail import mail
@@ -35,7 +36,7 @@ SERVICE = Service(
     topics=(CLINIC_TOPIC, INTAKE_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC, REJECTIONS_TOPIC),
     writers=WRITERS,
     routers=(clinics, employers),
-    workers=(deliver, mail, watch, seal),
+    workers=(deliver, send_feeds, mail, watch, seal),
     gauges=GAUGES,
 )
 

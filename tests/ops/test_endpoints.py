@@ -1,4 +1,4 @@
-"""`whp employers` as two operators use it, with an endpoint that listens on this machine."""
+"""`whp employers` as two operators use it, and `whp clinics webhook`, with an endpoint that listens on this machine."""
 
 from __future__ import annotations
 
@@ -130,3 +130,38 @@ def test_a_replay_says_how_much_and_asks_what(whp: Command, employer: str) -> No
     assert_one_sentence(whp("employers", "replay", employer), "say what")
     ran = whp("employers", "replay", employer, "--since", "2026-03-02", "--until", "2026-03-03T12:00:00")
     assert ran.stdout == "0 updates of 0 cases are told again\n"
+
+
+def test_a_clinics_webhook_is_added_pinged_enabled_and_removed(whp: Command, receiver: Receiver) -> None:
+    clinic = f"c-{uuid4().hex[:8]}"
+    added = json.loads(whp("clinics", "webhook", "add", clinic, "--url", receiver.url, "--json").stdout)
+    receiver.key = added["public_key"]
+    assert added["hmac_secret"].startswith("whsec_")
+    pinged = whp("clinics", "webhook", "ping", clinic)
+    assert (pinged.returncode, pinged.stdout) == (0, "status 204\n")
+    (line,) = [line for line in whp("clinics", "webhook", "list").stdout.splitlines() if line.startswith(clinic)]
+    assert f"{receiver.url}  enabled, 0 pending after " in line
+    assert added["hmac_secret"] not in whp("clinics", "webhook", "list", "--json").stdout
+    receiver.key = "whpk_AAAA"
+    assert_one_sentence(whp("clinics", "webhook", "enable", clinic), "did not answer the challenge (status 401)")
+    assert whp("clinics", "webhook", "ping", clinic).returncode == 1
+    receiver.key = added["public_key"]
+    assert whp("clinics", "webhook", "enable", clinic).returncode == 0
+    assert whp("clinics", "webhook", "remove", clinic).returncode == 0
+    assert clinic not in whp("clinics", "webhook", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        (("enable", "nobody"), "add one first"),
+        (("ping", "nobody"), "add one first"),
+        (("remove", "nobody"), "add one first"),
+        (("add", "nobody", "--url", "https://10.0.0.1/"), "not public"),
+        (("add", "no body", "--url", "https://clinic.example/"), "a clinic's id"),
+    ],
+)
+def test_what_cannot_be_done_with_a_webhook_is_said_in_one_sentence(
+    whp: Command, words: tuple[str, ...], mend: str
+) -> None:
+    assert_one_sentence(whp("clinics", "webhook", *words), mend)

@@ -28,12 +28,19 @@ WHERE d.id IN (
 RETURNING d.employer
 
 -- name: longest_failing
--- Seconds, of the endpoints that `failing_endpoints` finds.
-SELECT coalesce(extract(epoch FROM now() - min(e.failing_since)), 0)::float8 FROM endpoints e
-WHERE e.enabled AND e.failing_since IS NOT NULL AND (e.open_until IS NOT NULL OR EXISTS (
-    SELECT FROM deliveries d
-    WHERE d.employer = e.employer AND d.status = 'pending' AND d.attempts > 0 AND d.lease IS NULL
-))
+-- Seconds, of the endpoints that `failing_endpoints` finds, and of clinics' webhooks that have something to take.
+SELECT coalesce(extract(epoch FROM now() - min(failing.since)), 0)::float8 FROM (
+    SELECT e.failing_since AS since FROM endpoints e
+    WHERE e.enabled AND e.failing_since IS NOT NULL AND (e.open_until IS NOT NULL OR EXISTS (
+        SELECT FROM deliveries d
+        WHERE d.employer = e.employer AND d.status = 'pending' AND d.attempts > 0 AND d.lease IS NULL
+    ))
+    UNION ALL
+    SELECT s.failing_since FROM subscriptions s
+    WHERE s.enabled AND s.failing_since IS NOT NULL AND EXISTS (
+        SELECT FROM feed f WHERE f.clinic = s.clinic AND (f.xid, f.id) > (s.xid, s.id)
+    )
+) AS failing
 
 -- name: count_open
 -- Endpoints whose breaker is open.
