@@ -13,7 +13,7 @@ from rich.console import Console
 
 from deploy.local import stack as local
 from deploy.local.keys import EMPLOYERS
-from deploy.local.topics import provision_one, read_specs
+from deploy.local.prepare import give_topic
 from ops import story
 from ops.kafka import lag
 from ops.progress import watching
@@ -26,7 +26,6 @@ from services.notify.employers import add_endpoint, change_url, list_endpoints
 from simulator import cohort
 from simulator.cohort import CohortConfig, CohortResult
 from simulator.employer import EmployerConfig
-from workhardening_contracts.registry import CLINIC_OWN_TOPIC
 
 KAFKA_CLINIC = "kafka-valley"
 CALENDAR_CLINIC = "harbour"
@@ -57,9 +56,9 @@ class Finished:
 async def run_cohort(stack: local.Stack, cases: int, seed: int, console: Console) -> Finished:
     """Run a cohort on a running stack and reconcile it. Raises CommandError when the services do not come to rest."""
     began = time.monotonic()
+    stack.keys = await give_topic(ROOT, stack, KAFKA_CLINIC)
     target = target_of(stack)
     employers = await _employers(target)
-    await _own_topic(target, KAFKA_CLINIC)
     config = CohortConfig(
         cases=cases,
         seed=seed,
@@ -131,11 +130,6 @@ async def _employers(target: Target) -> dict[str, EmployerConfig]:
                 key = (await add_endpoint(connection, employer, url, kafka=False, local=True)).public_key
             configs[employer] = EmployerConfig(port=port, public_key=key)
     return configs
-
-
-async def _own_topic(target: Target, clinic: str) -> None:
-    specs = {spec.name: spec for spec in read_specs(ROOT / "contracts" / "topics")}
-    await provision_one(target.kafka, specs[CLINIC_OWN_TOPIC], clinic)
 
 
 async def _run_name(target: Target, seed: int) -> str:

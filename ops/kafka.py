@@ -10,6 +10,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from workhardening_contracts.kafka import client_options
+
 OWN_TOPIC = re.compile(r"^clinic\.(?!events\.|rejections\.)(?P<clinic>.+)\.events\.v1$")
 EMPLOYER_TOPIC = re.compile(r"^employer\.(?P<employer>.+)\.readiness\.v1$")
 
@@ -18,7 +20,7 @@ async def records(bootstrap: str, topics: Sequence[str]) -> AsyncGenerator[Any]:
     """Every record of these topics from the beginning to the end as it is now, each partition in order."""
     known = await partitions(bootstrap)
     consumer: Any = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=50
+        **client_options(bootstrap), auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=50
     )
     await asyncio.wait_for(consumer.start(), 20)
     try:
@@ -53,7 +55,7 @@ async def topic_names(bootstrap: str) -> list[str]:
 
 async def partitions(bootstrap: str) -> dict[str, list[TopicPartition]]:
     """The partitions of all topics but Kafka's own."""
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin: Any = AIOKafkaAdminClient(**client_options(bootstrap))
     await asyncio.wait_for(admin.start(), 20)
     try:
         names = [name for name in await admin.list_topics() if not name.startswith("_")]
@@ -68,8 +70,8 @@ async def partitions(bootstrap: str) -> dict[str, list[TopicPartition]]:
 async def lag(bootstrap: str, group: str, topics: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Topic -> (records written, records that the group has not committed)."""
     known = await partitions(bootstrap)
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    admin: Any = AIOKafkaAdminClient(**client_options(bootstrap))
+    consumer: Any = AIOKafkaConsumer(**client_options(bootstrap), enable_auto_commit=False)
     try:
         await asyncio.wait_for(admin.start(), 20)
         await asyncio.wait_for(consumer.start(), 20)

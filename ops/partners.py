@@ -9,15 +9,16 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from deploy.local.access import admit_partner
 from deploy.local.topics import provision_one, read_specs
 from ops.app import Json, answer, app, clinics, employers
 from ops.keys import issue
 from ops.publish import publish_all, read_events
-from ops.target import ROOT, CommandError, as_json, connected, target
+from ops.target import ROOT, SERVICES, CommandError, Target, as_json, connected, target
 from services.notify.address import Refused
 from services.notify.clinics import set_mailbox
 from services.notify.employers import EndpointRefused, add_endpoint, list_endpoints
-from workhardening_contracts.registry import EMPLOYER_TOPIC
+from workhardening_contracts.registry import CLINIC_OWN_TOPIC, EMPLOYER_TOPIC
 
 
 @app.command
@@ -61,10 +62,11 @@ def employers_add(employer: str, *, url: str | None = None, kafka: bool = False,
                 endpoint = await add_endpoint(connection, employer, url, kafka, local=to.local)
             except (EndpointRefused, Refused) as refused:
                 raise CommandError(str(refused)) from None
+        login = None
         if kafka:
-            specs = {spec.name: spec for spec in read_specs(ROOT / "contracts" / "topics")}
-            await provision_one(to.kafka, specs[EMPLOYER_TOPIC], employer)
-        return {**asdict(endpoint), "api_key": await issue(to.database, "employer", employer)}
+            login = await _own_topic(to, EMPLOYER_TOPIC, employer, anew=True)
+        key = await issue(to.database, "employer", employer)
+        return {**asdict(endpoint), "api_key": key, "kafka_login": login}
 
     added = asyncio.run(add())
     if json:
@@ -102,6 +104,34 @@ def _state(entry: Mapping[str, Any]) -> str:
     if entry["open"]:
         return f"failing since {entry['failing_since']:%Y-%m-%d %H:%M}, only probed"
     return f"enabled, failed {entry['failures']} times in a row" if entry["failures"] else "enabled"
+
+
+@clinics.command(name="topic")
+def clinics_topic(clinic: str, *, new_password: bool = False, json: Json = False) -> None:
+    """Have a Kafka topic of its own for a clinic, `clinic.<id>.events.v1`, for what it would send to the front door.
+
+    Where one logs in to Kafka, its login is made too, and shown once: it may write to that topic and nothing else.
+
+    Parameters
+    ----------
+    new_password
+        Give it another password; the old one ends at once.
+    """
+    login = asyncio.run(_own_topic(target(), CLINIC_OWN_TOPIC, clinic, anew=new_password))
+    made = {"topic": CLINIC_OWN_TOPIC.replace("<id>", clinic), "kafka_login": login}
+    if json:
+        answer(as_json(made))
+        return
+    answer(f"{clinic} sends to {made['topic']}")
+    if login is not None:
+        answer(f"it logs in by {login}")
+
+
+async def _own_topic(to: Target, name: str, id: str, *, anew: bool) -> str | None:
+    """The address of Kafka by which a partner reaches the topic that it now has; None when it is not new."""
+    spec = next(spec for spec in read_specs(ROOT / "contracts" / "topics") if spec.name == name)
+    await provision_one(to.kafka, spec, id)
+    return await admit_partner(to.kafka, spec, id, SERVICES, anew=anew)
 
 
 @clinics.command(name="mailbox")

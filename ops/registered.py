@@ -32,7 +32,7 @@ def handlers_of(name: str) -> Handlers[Any, Any]:
     Raises CommandError for a policy file that cannot be used.
     """
     unused = "0" * 32
-    settings = Settings(kafka_bootstrap="", database_url=SecretStr(""), digest_key=SecretStr(unused))
+    settings = Settings(kafka_bootstrap=SecretStr(""), database_url=SecretStr(""), digest_key=SecretStr(unused))
     try:
         return service_of(name).handlers(settings)
     except BadPolicy as bad:

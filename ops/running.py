@@ -9,22 +9,33 @@ from pathlib import Path
 
 from deploy.local import stack
 from deploy.local.layout import layout_of
-from deploy.local.topics import provision_topics
+from deploy.local.prepare import topics_and_rights
 from ops.app import answer, app, console, say, topics
 from ops.report import as_document, show, write_report
 from ops.target import ROOT, SERVICES, CommandError, target
 from runtime.migrate import apply_access, apply_service
+from workhardening_contracts.kafka import read_address
 
 
 @app.command
-def up(*, services: bool = True) -> None:
-    """Start Kafka, PostgreSQL, the trace viewer and the four services; what runs already is used as it is."""
-    started = stack.up(ROOT, services=services, say=say)
+def up(*, services: bool = True, secured: bool = False) -> None:
+    """Start Kafka, PostgreSQL, the trace viewer and the four services; what runs already is used as it is.
+
+    Parameters
+    ----------
+    services
+        Whether the four services start, too.
+    secured
+        Make the stack as it is in production: everybody logs in to Kafka, inside TLS, and may do only what the topics'
+        files say. A stack stays what it was made as.
+    """
+    started = stack.up(ROOT, services=services, secured=secured, say=say)
     answer(f"front door      {started.front_door}")
     answer(f"employer door   {started.employer_door}")
-    answer(f"kafka           {started.kafka}")
+    broker = read_address(started.kafka)
+    answer(f"kafka           {broker.servers}{' (TLS, with logins)' if broker.login else ''}")
     answer(f"traces          {started.zipkin or 'not available'}")
-    answer(f"addresses, process ids and demo keys are in {layout_of(ROOT).stack_file}")
+    answer(f"addresses, process ids, logins and demo keys are in {layout_of(ROOT).stack_file}")
 
 
 @app.command
@@ -92,6 +103,6 @@ def migrate() -> None:
 
 @topics.command(name="apply")
 def topics_apply() -> None:
-    """Create the topics that are missing and bring their retention to what is declared; nothing is deleted."""
-    for line in asyncio.run(provision_topics(target().kafka, ROOT / "contracts" / "topics")) or ["nothing to do"]:
+    """Create missing topics and bring retention and access lists to what is declared; no topic is deleted."""
+    for line in asyncio.run(topics_and_rights(ROOT, target().kafka)) or ["nothing to do"]:
         answer(line)

@@ -41,6 +41,8 @@ class Target:
     zipkin: str | None
     clinics: dict[str, str]
     employers: dict[str, str]
+    kafka_users: dict[str, str]
+    """Addresses of Kafka of those who log in there, by user; empty where nobody does."""
     local: bool
 
     def as_stack(self) -> dict[str, Any]:
@@ -49,7 +51,7 @@ class Target:
             "kafka": self.kafka,
             "front_door": self.front_door,
             "employer_door": self.employer_door,
-            "keys": {"clinics": self.clinics, "employers": self.employers},
+            "keys": {"clinics": self.clinics, "employers": self.employers, "kafka": self.kafka_users},
         }
 
 
@@ -62,6 +64,7 @@ def target() -> Target:
             os.environ.get("WHP_FRONT_DOOR", ""),
             os.environ.get("WHP_EMPLOYER_DOOR", ""),
             os.environ.get("WHP_ZIPKIN"),
+            {},
             {},
             {},
             local=False,
@@ -84,6 +87,7 @@ def target_of(stack: local.Stack) -> Target:
         stack.zipkin,
         stack.keys.clinics,
         stack.keys.employers,
+        stack.keys.kafka,
         local=True,
     )
 

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from runtime.settings import Settings
 from runtime.within import within
+from workhardening_contracts.kafka import client_options
 
 log = structlog.get_logger("membership")
 
@@ -86,7 +87,7 @@ class Membership(ConsumerRebalanceListener):  # its callbacks may be coroutines,
         if self.name is None or not self._member:
             return False
         try:
-            members = await within(ASK_S, _members(self._settings.kafka_bootstrap, self.group))
+            members = await within(ASK_S, _members(self._settings.kafka_bootstrap.get_secret_value(), self.group))
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("the group's members are not known", error=type(error).__name__)
             return False
@@ -104,7 +105,7 @@ class Membership(ConsumerRebalanceListener):  # its callbacks may be coroutines,
 
 async def _members(bootstrap: str, group: str) -> list[str]:
     """The member ids of a group."""
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin: Any = AIOKafkaAdminClient(**client_options(bootstrap))
     await admin.start()
     try:
         (answer,) = await admin.describe_consumer_groups([group])

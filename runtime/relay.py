@@ -36,6 +36,7 @@ from runtime.outbox import OutboxRow, delete_rows, hold_rows, look, next_rows
 from runtime.telemetry import Telemetry
 from runtime.within import within
 from workhardening_contracts.envelope import Envelope, write_kafka
+from workhardening_contracts.kafka import client_options
 
 log = structlog.get_logger("relay")
 
@@ -67,7 +68,7 @@ Publish = Callable[[str, Envelope], Awaitable[Position]]
 def new_producer(bootstrap: str, client_id: str) -> Producer:
     """An idempotent producer: acks=all, and a retry inside the client never doubles or reorders records."""
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **client_options(bootstrap),
         client_id=client_id,
         acks="all",
         enable_idempotence=True,

@@ -20,6 +20,7 @@ import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from faststream.kafka import KafkaBroker
+from faststream.security import SASLScram512
 
 from runtime import drill
 from runtime.cases import add_partitions
@@ -37,6 +38,7 @@ from runtime.running import Running
 from runtime.settings import Settings, read_settings
 from runtime.telemetry import Telemetry, set_up_logs, set_up_traces
 from runtime.within import within
+from workhardening_contracts.kafka import read_address
 
 T = TypeVar("T")
 
@@ -113,18 +115,20 @@ async def _serve(
     pool = await _eventually(lambda: open_pool(dsn, service.name, size=CONNECTIONS), stop)
     stack.push_async_callback(_closed, pool)
     await _eventually(lambda: _migrated(pool, service.name), stop)
-    publisher = Publisher(settings.kafka_bootstrap, f"{service.name}-door", telemetry)
+    kafka = settings.kafka_bootstrap.get_secret_value()
+    publisher = Publisher(kafka, f"{service.name}-door", telemetry)
     stack.push_async_callback(publisher.stop)
     partitions = await _eventually(lambda: _partitions(publisher, service.topics[0]), stop)
     async with pool.acquire() as connection:
         await add_partitions(connection, partitions)
 
-    relay = Relay(dsn, service.name, settings.kafka_bootstrap, telemetry)
+    relay = Relay(dsn, service.name, kafka, telemetry)
     consumer: Consumer[Any, Any] = Consumer(
         handlers, service.topics, service.writers, pool, settings, telemetry, relay.wake
     )
     broker = KafkaBroker(
-        settings.kafka_bootstrap,
+        read_address(kafka).servers,
+        security=_security(kafka),
         client_id=service.name,
         apply_types=False,
         allow_auto_create_topics=False,
@@ -165,6 +169,15 @@ async def _serve(
             error = task.exception()
             raise error if error is not None else Halt("a task of the service ended")
     waited[0].cancel()
+
+
+def _security(kafka: str) -> SASLScram512 | None:
+    """FastStream's word for how to log in."""
+    broker = read_address(kafka)
+    if broker.login is None:
+        return None
+    context = broker.client_options()["ssl_context"]
+    return SASLScram512(broker.login.user, broker.login.password, ssl_context=context, use_ssl=True)
 
 
 async def _eventually(attempt: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:

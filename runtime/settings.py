@@ -12,10 +12,11 @@ import os
 from pathlib import Path
 from typing import Literal, Self, get_args
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.limits import FAILED_KEYS, KEYS
+from workhardening_contracts.kafka import read_address
 
 Place = Literal[
     "claimed",
@@ -38,8 +39,8 @@ class Settings(BaseSettings):
 
     mode: Literal["local", "production"] = "production"
     """`local` allows loopback webhooks over plain HTTP; nothing else differs."""
-    kafka_bootstrap: str
-    """host:port[,host:port...]"""
+    kafka_bootstrap: SecretStr
+    """host:port[,host:port...], or sasl+ssl://user:password@host:port[,...]?ca_file=/path/to/ca.pem"""
     database_url: SecretStr
     """The service's own role; its search_path is its own schema."""
     http_host: str = "127.0.0.1"
@@ -70,6 +71,12 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drill: str | None = Field(default=None, pattern=rf"^({'|'.join(get_args(Place))}):[1-9][0-9]{{0,5}}$")
     """PLACE:N, for drills only: the process kills itself when it passes that place for the Nth time."""
+
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _is_an_address(cls, address: SecretStr) -> SecretStr:
+        read_address(address.get_secret_value())
+        return address
 
     @model_validator(mode="after")
     def _no_drill_in_production(self) -> Self:

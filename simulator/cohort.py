@@ -121,9 +121,11 @@ async def run(config: CohortConfig, stack: Mapping[str, Any], progress: Callable
                 timeout=aiohttp.ClientTimeout(total=ANSWER_S),
             )
         )
-        producer = (
-            await open_.enter_async_context(Producing(stack["kafka"])) if config.kafka_clinics & set(keys) else None
-        )
+        logins: Mapping[str, str] = stack["keys"].get("kafka", {})
+        producers = {
+            name: await open_.enter_async_context(Producing(logins.get(f"clinic.{name}", stack["kafka"])))
+            for name in sorted(config.kafka_clinics & set(keys))
+        }
         telling = asyncio.create_task(_tell(cases, ledger, books, progress))
         open_.callback(telling.cancel)
         hangs = False
@@ -131,7 +133,7 @@ async def run(config: CohortConfig, stack: Mapping[str, Any], progress: Callable
             async with asyncio.timeout(config.timeout_s), asyncio.TaskGroup() as group:
                 for name in sorted(keys):
                     own = [case for case in cases if case.clinic == name]
-                    group.create_task(_clinic(config, name, own, stack, http, producer, ledger))
+                    group.create_task(_clinic(config, name, own, stack, http, producers.get(name), ledger))
         except TimeoutError:
             hangs = True
         except BaseExceptionGroup as group:
@@ -208,8 +210,7 @@ async def _clinic(
 ) -> None:
     key = stack["keys"]["clinics"][name]
     front = FrontDoor(http, stack["front_door"], name, key, ledger)
-    by_kafka = producer is not None and name in config.kafka_clinics
-    door: Door = OwnTopic(producer, name, ledger) if producer is not None and by_kafka else front
+    door: Door = front if producer is None else OwnTopic(producer, name, ledger)
     victim = next((other for other in sorted(stack["keys"]["clinics"]) if other != name), None)
     await clinic.run(
         name,
@@ -217,9 +218,9 @@ async def _clinic(
         door,
         Feed(http, stack["employer_door"], key),
         ledger,
-        close_day=front.close_day if name in config.calendar_clinics and not by_kafka else None,
+        close_day=front.close_day if name in config.calendar_clinics and producer is None else None,
         concurrency=config.concurrency,
-        prologue=prologue(config, name, victim, by_kafka=by_kafka) if config.hostile_rate > 0 else (),
+        prologue=prologue(config, name, victim, by_kafka=producer is not None) if config.hostile_rate > 0 else (),
     )
 
 

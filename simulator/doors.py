@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError  # pyright: ignore[
 
 from simulator.ledger import Ledger, RawRecord, Sending
 from workhardening_contracts.envelope import Envelope, read_structured, write_http, write_kafka
+from workhardening_contracts.kafka import client_options
 
 # 429 and the gateway answers ask for another try; 500 is what a service says that dies while it answers.
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -123,7 +124,7 @@ class Producing:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, linger_ms=2
+                    **client_options(self.bootstrap), acks="all", enable_idempotence=True, linger_ms=2
                 )
                 try:
                     await producer.start()

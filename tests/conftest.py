@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -22,7 +23,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local import ports
 from deploy.local import stack as local
-from tests.e2e.place import Demonstration, Place, demonstrate, running_place
+from tests.e2e.place import SECURED, Demonstration, Place, demonstrate, running_place
+from workhardening_contracts.kafka import client_options
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,7 +55,7 @@ class Kafka:
     async def topic(self, partitions: int = 4) -> str:
         """A new topic with a name of its own."""
         name = f"test.{uuid.uuid4().hex[:12]}"
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        admin: Any = AIOKafkaAdminClient(**client_options(self.bootstrap))
         await admin.start()
         try:
             await admin.create_topics([NewTopic(name, partitions, 1)])
@@ -76,7 +78,7 @@ def infrastructure() -> Iterator[local.Stack]:
     usual = dict(ports.DEFAULTS)
     ports.DEFAULTS.update({name: port + shift for name, port in usual.items()})
     try:
-        local.up(ROOT, services=False, traces=False, say=print)
+        local.up(ROOT, services=False, traces=False, secured=SECURED, say=print)
         local.prepare(ROOT, say=print)
         stack = local.read(ROOT)
         assert stack is not None

@@ -19,6 +19,7 @@ from typing import Any
 from ops.kafka import EMPLOYER_TOPIC, OWN_TOPIC, partitions, records, topic_names
 from ops.target import SERVICES, Target, connected
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
+from workhardening_contracts.kafka import client_options
 
 __all__ = [
     "EMPLOYER_TOPIC",
@@ -312,8 +313,8 @@ async def _behind(bootstrap: str, reads: Mapping[str, Sequence[str]]) -> dict[tu
     from aiokafka.admin import AIOKafkaAdminClient
 
     known = await partitions(bootstrap)
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    admin: Any = AIOKafkaAdminClient(**client_options(bootstrap))
+    consumer: Any = AIOKafkaConsumer(**client_options(bootstrap), enable_auto_commit=False)
     found: dict[tuple[str, str], int] = {}
     try:
         await asyncio.wait_for(admin.start(), 20)

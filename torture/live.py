@@ -30,6 +30,7 @@ from torture.checks import account, once, order, rest
 from torture.checks.readers import READS, due, is_own, logged
 from torture.checks.violation import Violation
 from torture.evidence import SESSIONS, Evidence, Record, Tables, rows
+from workhardening_contracts.kafka import client_options
 from workhardening_contracts.registry import REJECTIONS_TOPIC
 
 __all__ = ["Part", "judge", "parts", "tally"]
@@ -211,9 +212,9 @@ async def _records(consumer: Any, places: Sequence[TopicPartition]) -> AsyncGene
 
 @asynccontextmanager
 async def _clients(bootstrap: str) -> AsyncGenerator[_Clients]:
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin: Any = AIOKafkaAdminClient(**client_options(bootstrap))
     consumer: Any = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=50
+        **client_options(bootstrap), auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=50
     )
     try:
         await asyncio.wait_for(admin.start(), 20)

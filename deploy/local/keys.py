@@ -18,6 +18,7 @@ async def issue_missing(database: str, known: Keys) -> Keys:
         return Keys(
             clinics=await _issued(connection, "clinic", CLINICS, known.clinics),
             employers=await _issued(connection, "employer", EMPLOYERS, known.employers),
+            kafka=known.kafka,
         )
     finally:
         await connection.close(timeout=5)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from runtime.migrate import apply_access, apply_service
 
+from . import kafka
+from .access import admit_partner, grant_services, set_passwords, user_of
 from .keys import issue_missing
 from .layout import StackError, layout_of
 from .provision import ACCESS, SERVICES
-from .state import Stack, change, load
-from .topics import provision_topics
+from .state import Keys, Stack, change, load
+from .topics import provision_one, provision_topics, read_specs
 
 
 def prepare(root: Path, *, say: Callable[[str], None]) -> None:
@@ -24,6 +26,7 @@ def prepare(root: Path, *, say: Callable[[str], None]) -> None:
         raise StackError("There is no stack to prepare; start one with `make up`.")
     for done in asyncio.run(tables_and_topics(root, stack)):
         say(done)
+    asyncio.run(set_passwords(stack.kafka, {service: kafka.password(layout, service) for service in SERVICES}))
     keys = asyncio.run(issue_missing(stack.database, stack.keys))
 
     def amend(written: Stack) -> None:
@@ -32,8 +35,28 @@ def prepare(root: Path, *, say: Callable[[str], None]) -> None:
     change(layout, amend)
 
 
+async def give_topic(root: Path, stack: Stack, clinic: str) -> Keys:
+    """Have a topic for a clinic of the demo that sends by Kafka; gives all keys, with how the clinic reaches it.
+
+    Raises StackError and the errors of Kafka.
+    """
+    spec = next(spec for spec in read_specs(root / "contracts" / "topics") if spec.per == "clinic")
+    user = user_of(spec, clinic)
+    await provision_one(stack.kafka, spec, clinic)
+    if user not in stack.keys.kafka:
+        address = await admit_partner(stack.kafka, spec, clinic, SERVICES, anew=True)
+        if address is not None:
+
+            def amend(written: Stack) -> None:
+                written.keys.kafka[user] = address
+
+            change(layout_of(root), amend)
+            amend(stack)
+    return stack.keys
+
+
 async def tables_and_topics(root: Path, stack: Stack) -> list[str]:
-    """Migrate every schema and make the topics; gives what was done, one sentence for each change.
+    """Migrate every schema, make the topics and give rights to them; gives what was done, one sentence for each change.
 
     Raises the errors of the migrations and of Kafka.
     """
@@ -42,4 +65,14 @@ async def tables_and_topics(root: Path, stack: Stack) -> list[str]:
         files = await apply_service(stack.database, service, service)
         done += [f"{service}: ran {file}" for file in files]
     done += [f"{ACCESS}: ran {file}" for file in await apply_access(stack.database)]
-    return done + await provision_topics(stack.kafka, root / "contracts" / "topics")
+    return done + await topics_and_rights(root, stack.kafka)
+
+
+async def topics_and_rights(root: Path, address: str) -> list[str]:
+    """Bring the topics that are one for all, and the services' rights to them, to what is declared.
+
+    Gives what was done, one sentence for each change. Raises StackError and the errors of Kafka.
+    """
+    folder = root / "contracts" / "topics"
+    done = await provision_topics(address, folder)
+    return done + await grant_services(address, read_specs(folder), SERVICES)

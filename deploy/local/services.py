@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from . import kafka
 from .layout import Layout, StackError, last_lines, secret
 from .ports import HOST
 from .processes import alive
@@ -25,7 +26,7 @@ def environment(layout: Layout, stack: Stack, name: str) -> dict[str, str]:
     service = stack.services[name]
     settings = {
         "WHP_MODE": "local",
-        "WHP_KAFKA_BOOTSTRAP": stack.kafka,
+        "WHP_KAFKA_BOOTSTRAP": kafka.as_user(layout, stack.kafka, name),
         "WHP_DATABASE_URL": service.database,
         "WHP_HTTP_HOST": HOST,
         "WHP_HTTP_PORT": str(service.port),

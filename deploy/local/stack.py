@@ -26,16 +26,21 @@ def read(root: Path) -> Stack | None:
     return load(layout_of(root))
 
 
-def up(root: Path, *, services: bool = True, traces: bool = True, say: Callable[[str], None]) -> Stack:
+def up(
+    root: Path, *, services: bool = True, traces: bool = True, secured: bool = False, say: Callable[[str], None]
+) -> Stack:
     """Start what is missing and give the addresses of everything; what runs already is used as it is.
 
-    Without `services` neither topics nor tables are made: `prepare` does that. Raises StackError with the mend.
+    A stack that is made `secured` has logins and access lists from then on. Without `services` neither topics nor
+    tables are made: `prepare` does that. Raises StackError with the mend.
     On any error, and on Ctrl-C, what this call started is stopped again.
     """
     layout = layout_of(root)
     make_folders(layout)
     with locked(layout.lock_file, lambda: say("another start or stop of this stack is under way; waiting for it")):
         before = set(processes.running(layout.base))
+        if secured and not kafka.is_secured(layout):
+            kafka.secure(layout)
         try:
             return _up(root, layout, services, traces, say)
         except BaseException:
@@ -128,7 +133,7 @@ def _write_down(layout: Layout, pids: dict[str, int], ports: dict[str, int], kee
         earlier = load(layout)
         kept = earlier.services if earlier is not None and keeper is not None else {}
         stack = Stack(
-            kafka=f"{HOST}:{ports['kafka']}",
+            kafka=kafka.address(layout, ports["kafka"]),
             database=postgres.dsn(layout, postgres.ADMIN, ports["postgres"]),
             zipkin=f"http://{HOST}:{ports['zipkin']}" if zipkin.PART in pids else None,
             otlp=f"http://{HOST}:{ports['otlp']}" if zipkin.FORWARDER in pids else None,

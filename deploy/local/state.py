@@ -20,10 +20,11 @@ class Service(BaseModel):
 
 
 class Keys(BaseModel, extra="forbid"):
-    """The demo's API keys by clinic and by employer."""
+    """The demo's API keys by clinic and by employer, and addresses of Kafka by user where one logs in there."""
 
     clinics: dict[str, str] = {}
     employers: dict[str, str] = {}
+    kafka: dict[str, str] = {}
 
 
 class Stack(BaseModel):

@@ -14,6 +14,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 from pydantic import BaseModel, ValidationError
 
+from workhardening_contracts.kafka import client_options
+
 from .layout import StackError
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -27,6 +29,8 @@ class TopicSpec(BaseModel):
 
     name: str
     partitions: int
+    writers: list[str] = []
+    consumers: list[str] = []
     retention_days: int | None = None
     max_message_bytes: int | None = None
     per: Literal["clinic", "employer"] | None = None
@@ -103,7 +107,7 @@ async def _provision(bootstrap: str, specs: Sequence[TopicSpec]) -> list[str]:
 
 @asynccontextmanager
 async def _admin(bootstrap: str) -> AsyncGenerator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15000)
+    admin: Any = AIOKafkaAdminClient(**client_options(bootstrap), request_timeout_ms=15000)
     try:
         await admin.start()
         yield admin

@@ -32,6 +32,7 @@ from services.intake.policy import Policy
 from services.intake.receipts import PostgresReceipts
 from services.intake.screening import ALL_CASES, EARLIEST, FINDINGS, Refused
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
+from workhardening_contracts.kafka import client_options
 
 log = structlog.get_logger("bridge")
 
@@ -86,7 +87,7 @@ async def run_bridge(running: Running) -> None:
     )
     instance = running.settings.instance
     consumer: Any = AIOKafkaConsumer(
-        bootstrap_servers=running.settings.kafka_bootstrap,
+        **client_options(running.settings.kafka_bootstrap.get_secret_value()),
         client_id="intake-bridge",
         group_id=GROUP,
         group_instance_id=instance and f"{GROUP}.{instance}",

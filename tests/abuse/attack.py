@@ -21,6 +21,7 @@ from tests.services.intake.cases import referral
 from workhardening_contracts.clinic import Authorisation, ReferralReceived, Session, SessionRecorded
 from workhardening_contracts.contract import EventData
 from workhardening_contracts.envelope import Envelope, clinic_source, event_of, write_kafka, write_structured
+from workhardening_contracts.kafka import client_options
 
 CLINIC = "abuse"
 OWN_TOPIC = f"clinic.{CLINIC}.events.v1"
@@ -75,7 +76,7 @@ def send(place: Place, topic: str, raw: Raw, partition: int | None = None) -> Po
 
 
 async def _send(bootstrap: str, topic: str, raw: Raw, partition: int | None) -> Position:
-    producer: Any = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=2_000_000)
+    producer: Any = AIOKafkaProducer(**client_options(bootstrap), max_request_size=2_000_000)
     await producer.start()
     try:
         key, headers, value = raw

@@ -36,6 +36,7 @@ from tests.abuse.attack import (
 )
 from tests.e2e.place import Place, await_that
 from workhardening_contracts.envelope import write_http
+from workhardening_contracts.kafka import client_options
 from workhardening_contracts.registry import CLINIC_TOPIC
 
 pytestmark = pytest.mark.stack
@@ -306,7 +307,7 @@ def test_24_a_forged_trace_is_linked_to_the_cases_own() -> None:
 
 async def record_at(bootstrap: str, partition: int, offset: int) -> list[tuple[str, bytes]]:
     """The headers of a record of the clinics' topic."""
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    consumer: Any = AIOKafkaConsumer(**client_options(bootstrap), enable_auto_commit=False)
     await consumer.start()
     try:
         place = TopicPartition(CLINIC_TOPIC, partition)

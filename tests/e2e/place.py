@@ -30,6 +30,10 @@ PATIENCE_S = 120.0
 """Nothing here takes so long on a quiet machine; other people's work must not make a test fail."""
 
 
+SECURED = os.environ.get("WHP_TEST_SECURED") == "1"
+"""Whether the tests' stacks are made as in production, with logins and access lists."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a stack of the test's own is, runs or will run."""
@@ -144,7 +148,7 @@ def running_place() -> Generator[Place]:
     """A stack with all four services, until the block ends."""
     place = new_place()
     try:
-        up = place.whp("up")
+        up = place.whp("up", *(["--secured"] if SECURED else []))
         assert up.returncode == 0, up.stderr
         yield place
     finally:

@@ -24,6 +24,7 @@ from tests.e2e.place import Place, await_that
 from tests.ops.in_process import Command, assert_one_sentence
 from tests.services.intake.cases import referral
 from workhardening_contracts.clinic import ReferralReceived
+from workhardening_contracts.kafka import client_options
 
 pytestmark = pytest.mark.stack
 
@@ -101,7 +102,7 @@ async def topics_with_canaries(place: Place) -> set[str]:
 
 async def settings_of(bootstrap: str, topics: set[str]) -> dict[str, dict[str, str]]:
     """What the broker really does with these topics."""
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin: Any = AIOKafkaAdminClient(**client_options(bootstrap))
     await admin.start()
     try:
         asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
@@ -118,7 +119,7 @@ async def settings_of(bootstrap: str, topics: set[str]) -> dict[str, dict[str, s
 async def replay(place: Place, case: UUID) -> int:
     """Every record of the case once more, on its own topic, as after a restore or a rewound offset."""
     old = [record async for record in every_record(place) if record.key == str(case).encode()]
-    producer: Any = AIOKafkaProducer(bootstrap_servers=place.stack().kafka)
+    producer: Any = AIOKafkaProducer(**client_options(place.stack().kafka))
     await producer.start()
     try:
         for record in old:

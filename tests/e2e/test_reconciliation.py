@@ -25,6 +25,7 @@ from ops.target import Target, connected
 from runtime.db import Connection
 from tests.e2e.place import Place, demonstrate
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
+from workhardening_contracts.kafka import client_options
 from workhardening_contracts.readiness import EventRejected
 from workhardening_contracts.registry import CLINIC_TOPIC, EMPLOYER_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC
 
@@ -347,7 +348,7 @@ async def test_a_record_that_a_service_has_not_come_to_yet_is_lost_until_it_has(
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
-        producer: Any = AIOKafkaProducer(bootstrap_servers=target.kafka)
+        producer: Any = AIOKafkaProducer(**client_options(target.kafka))
         await producer.start()
         await producer.send_and_wait(CLINIC_TOPIC, b"no event", key=b"no case")
         await producer.stop()

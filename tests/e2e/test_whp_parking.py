@@ -17,6 +17,7 @@ from ops.reconcile import Reconciliation, reconcile
 from tests.e2e.events import lines, opening, session
 from tests.e2e.place import Place, await_that
 from tests.ops.in_process import Command, assert_one_sentence
+from workhardening_contracts.kafka import client_options
 from workhardening_contracts.registry import PLANNING_TOPIC
 
 pytestmark = pytest.mark.stack
@@ -52,7 +53,7 @@ def parked(place: Place, command: Command) -> Parked:
 
 async def send(place: Place, ref: UUID, value: bytes) -> None:
     """An internal event of ours that cannot be read, which is a defect of ours."""
-    producer: Any = AIOKafkaProducer(bootstrap_servers=place.stack().kafka)
+    producer: Any = AIOKafkaProducer(**client_options(place.stack().kafka))
     await producer.start()
     await producer.send_and_wait(PLANNING_TOPIC, value, key=str(ref).encode())
     await producer.stop()

@@ -16,6 +16,7 @@ from tests.e2e.place import PATIENCE_S, Place, await_that
 from tests.ops.in_process import Command, assert_one_sentence
 from workhardening_contracts.clinic import DayClosed
 from workhardening_contracts.envelope import read_kafka
+from workhardening_contracts.kafka import client_options
 from workhardening_contracts.readiness import ReadinessUpdated
 from workhardening_contracts.registry import open_closed
 
@@ -86,7 +87,7 @@ async def test_the_topic_of_an_employer_holds_its_update_and_no_other(place: Pla
     given = lines([*opening(case, employer), *opening(other, "acme-logistics")])
     assert place.whp("publish", "-", given=given).returncode == 0
     consumer: Any = AIOKafkaConsumer(
-        f"employer.{employer}.readiness.v1", bootstrap_servers=place.stack().kafka, auto_offset_reset="earliest"
+        f"employer.{employer}.readiness.v1", **client_options(place.stack().kafka), auto_offset_reset="earliest"
     )
     await consumer.start()
     try:

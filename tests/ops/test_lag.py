@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from ops.kafka import lag, records
 from tests.conftest import Kafka
+from workhardening_contracts.kafka import client_options
 
 pytestmark = pytest.mark.stack
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.stack
 async def filled(kafka: Kafka, count: int) -> str:
     """A topic of two partitions with so many records in each."""
     topic = await kafka.topic(partitions=2)
-    producer: Any = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
+    producer: Any = AIOKafkaProducer(**client_options(kafka.bootstrap))
     await producer.start()
     for number in range(count):
         for partition in (0, 1):
@@ -28,7 +29,7 @@ async def filled(kafka: Kafka, count: int) -> str:
 
 async def test_a_record_behind_the_committed_offset_counts(kafka: Kafka) -> None:
     topic, group = await filled(kafka, 3), f"group-{uuid.uuid4().hex}"
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=group, enable_auto_commit=False)
+    consumer: Any = AIOKafkaConsumer(**client_options(kafka.bootstrap), group_id=group, enable_auto_commit=False)
     await consumer.start()
     consumer.assign([TopicPartition(topic, 0), TopicPartition(topic, 1)])
     await consumer.commit({TopicPartition(topic, 0): 3, TopicPartition(topic, 1): 2})

@@ -21,6 +21,7 @@ from tests.runtime.toy import (
     toy_handlers,
 )
 from workhardening_contracts.envelope import read_kafka, write_kafka
+from workhardening_contracts.kafka import client_options
 
 pytestmark = pytest.mark.stack
 
@@ -36,7 +37,7 @@ async def value(dsn: str, query: str, *args: Any) -> Any:
 async def read_all(bootstrap: str, topic: str) -> list[Any]:
     """Every record of a topic, partition by partition, to the end as it is now."""
     consumer: Any = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+        **client_options(bootstrap), auto_offset_reset="earliest", enable_auto_commit=False
     )
     await consumer.start()
     try:

@@ -33,7 +33,7 @@ def test_secrets_are_read_from_files_without_the_line_end_and_are_not_printed(se
     settings = read_settings()
     assert settings.database_url.get_secret_value() == URL
     assert settings.digest_key.get_secret_value() == "ab" * 32
-    assert settings.kafka_bootstrap == "kafka:9092"
+    assert settings.kafka_bootstrap.get_secret_value() == "kafka:9092"
     assert "canary-password" not in repr(settings) + settings.model_dump_json()
 
 

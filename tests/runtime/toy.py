@@ -25,6 +25,7 @@ from runtime.relay import Relay
 from runtime.settings import Settings
 from runtime.telemetry import Telemetry
 from workhardening_contracts.envelope import Envelope, Event, EventData, write_kafka
+from workhardening_contracts.kafka import client_options
 
 T = TypeVar("T")
 DIGEST_KEY = "00" * 32
@@ -178,7 +179,9 @@ async def make_schema(admin_dsn: str, role_dsn: str) -> str:
 
 def settings(dsn: str, bootstrap: str, **more: Any) -> Settings:
     """Settings that name nothing of the environment."""
-    return Settings(kafka_bootstrap=bootstrap, database_url=SecretStr(dsn), digest_key=SecretStr(DIGEST_KEY), **more)
+    return Settings(
+        kafka_bootstrap=SecretStr(bootstrap), database_url=SecretStr(dsn), digest_key=SecretStr(DIGEST_KEY), **more
+    )
 
 
 async def send(bootstrap: str, topic: str, envelopes: Sequence[Envelope]) -> None:
@@ -188,7 +191,7 @@ async def send(bootstrap: str, topic: str, envelopes: Sequence[Envelope]) -> Non
 
 async def send_raw(bootstrap: str, topic: str, records: Sequence[tuple[Any, Any, Any]]) -> None:
     """Publish records as they are: (key, headers, value)."""
-    producer: Any = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
+    producer: Any = AIOKafkaProducer(**client_options(bootstrap), acks="all", enable_idempotence=True)
     await producer.start()
     try:
         for key, headers, value in records:

@@ -34,7 +34,9 @@ MAX_STEPS, MAX_RESTARTS = 20_000, 100
 
 _OWNER: ContextVar[str] = ContextVar("owner")
 _TELEMETRY = Telemetry("toy", trace.NoOpTracer(), False, 0.0)
-_SETTINGS = Settings(kafka_bootstrap="simulated", database_url=SecretStr("simulated"), digest_key=SecretStr(KEY))
+_SETTINGS = Settings(
+    kafka_bootstrap=SecretStr("simulated"), database_url=SecretStr("simulated"), digest_key=SecretStr(KEY)
+)
 
 
 @dataclass

@@ -35,6 +35,7 @@ from tests.services.intake.cases import CASE, NOON, TODAY, assessed
 from tests.services.intake.desk import MemoryBroker, desk_of
 from workhardening_contracts.clinic import DayClosed
 from workhardening_contracts.envelope import Envelope, event_of, read_kafka, write_kafka, write_structured
+from workhardening_contracts.kafka import client_options
 
 pytestmark = pytest.mark.stack
 
@@ -191,7 +192,7 @@ async def test_a_bad_file_stores_nothing(pool: Pool) -> None:
 async def own_topic(kafka: Kafka) -> str:
     """A new clinic's topic."""
     name = f"clinic.t{an_id()}.events.v1"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    admin: Any = AIOKafkaAdminClient(**client_options(kafka.bootstrap))
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, 1, 1)])
@@ -220,7 +221,7 @@ async def bridged(kafka: Kafka, pool: Pool, dsn: str) -> AsyncGenerator[None]:
 
 async def from_topic(bootstrap: str, topic: str, ids: set[str]) -> list[Envelope]:
     """The events of a topic that concern these, in order, once all of them are there."""
-    consumer: Any = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    consumer: Any = AIOKafkaConsumer(topic, **client_options(bootstrap), auto_offset_reset="earliest")
     await consumer.start()
     found: list[Envelope] = []
     try:
@@ -284,7 +285,7 @@ async def test_a_clinics_topic_is_taken_in_order_and_bad_records_stop_nothing(
 async def send_undecodable(bootstrap: str, topic: str, envelope: Envelope) -> None:
     """Produce a record with a header whose name is not UTF-8, which no well-behaved client does: the name is changed in
     the finished batch, and the batch's checksum (CRC-32C of all behind its 21st byte) with it."""
-    producer: Any = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    producer: Any = AIOKafkaProducer(**client_options(bootstrap))
     await producer.start()
     try:
         key, headers, value = write_kafka(envelope)
@@ -345,9 +346,9 @@ async def test_a_topic_that_is_made_later_is_taken_in_too_and_a_restart_goes_on_
 
 async def committed(bootstrap: str, topic: str) -> bool:
     """Whether the bridge's group has committed all that the topic holds."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin: Any = AIOKafkaAdminClient(**client_options(bootstrap))
     await admin.start()
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    consumer: Any = AIOKafkaConsumer(**client_options(bootstrap))
     await consumer.start()
     try:
         offsets: dict[Any, Any] = await admin.list_consumer_group_offsets("whp.intake-bridge")
