@@ -9,6 +9,8 @@ OWNER = "whp_owner"
 SERVICES = ("intake", "planning", "progress", "notify")
 # API keys: each service has a door and may look.
 ACCESS = "access"
+# What notify acts as where an employer asks: it sees that employer's rows only (services/notify/migrations).
+EMPLOYER_DOOR = "notify_employer"
 ROLE_SETTINGS = {
     "transaction_timeout": "30s",
     "idle_in_transaction_session_timeout": "10s",
@@ -48,6 +50,9 @@ async def provision(admin_dsn: str, passwords: Mapping[str, str]) -> None:
             await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ACCESS} AUTHORIZATION {OWNER}")
             for reader in SERVICES:
                 await connection.execute(f"GRANT USAGE ON SCHEMA {ACCESS} TO {reader}")
+            await _make_role(connection, EMPLOYER_DOOR, "NOLOGIN")
+            # Taken on when it is asked for: an inherited role would add its rights, and its rows, to notify's own.
+            await connection.execute(f"GRANT {EMPLOYER_DOOR} TO notify WITH INHERIT FALSE, SET TRUE")
     finally:
         await connection.close(timeout=5)
 

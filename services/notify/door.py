@@ -10,7 +10,8 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from runtime.db import Pool, queries
+from runtime.db import Connection, Pool, queries
 from runtime.http import Problem, clinic_caller, employer_caller, problems, running
 from services.notify.disclosure import still_permitted
 from services.notify.sender import STATE
@@ -111,10 +112,11 @@ async def deliveries(
     request: Request, employer: Annotated[str, Depends(employer_caller)], page: Annotated[Page, Query()]
 ) -> Response:
     """The caller's updates, delivered or not, as far as they may still be told today: to repair gaps of the push."""
-    pool = running(request).pool
-    rows = await pool.fetch(SQL["read_deliveries"], employer, *position(page.after), page.limit)
-    told = [row for row in rows if _may_be_told(row, employer)]
-    await _disclose(pool, employer, told)
+    after = position(page.after)
+    async with _acting_for(employer, running(request).pool) as connection:
+        rows = await connection.fetch(SQL["read_deliveries"], employer, *after, page.limit)
+        told = [row for row in rows if _may_be_told(row, employer)]
+        await _disclose(connection, employer, told)
     items = ",".join(f'{{"position":"{_place(row)}","event":{bytes(row["body"]).decode()}}}' for row in told)
     return _page(items, rows, page.after)
 
@@ -127,13 +129,24 @@ async def deliveries(
 )
 async def status(request: Request, ref: UUID, employer: Annotated[str, Depends(employer_caller)]) -> Response:
     """The latest update of one case. 404 says nothing: not the caller's case, no consent, or no such case."""
-    pool = running(request).pool
-    row = await pool.fetchrow(SQL["read_status"], employer, ref)
-    if row is None or row["status"] == "withheld" or not _may_be_told(row, employer):
-        audit.warning("status refused", employer=employer, case=str(ref), known=row is not None)
-        raise Problem(404, "not_found", "there is no work status that you may be told for this case")
-    await _disclose(pool, employer, [row])
+    async with _acting_for(employer, running(request).pool) as connection:
+        row = await connection.fetchrow(SQL["read_status"], employer, ref)
+        if row is None or row["status"] == "withheld" or not _may_be_told(row, employer):
+            audit.warning("status refused", employer=employer, case=str(ref), known=row is not None)
+            raise Problem(404, "not_found", "there is no work status that you may be told for this case")
+        await _disclose(connection, employer, [row])
     return _Structured(bytes(row["body"]), headers=_NO_STORE)
+
+
+@asynccontextmanager
+async def _acting_for(employer: str, pool: Pool) -> AsyncGenerator[Connection]:
+    """A transaction that the database shows this employer's rows only, should a query ever forget to ask for them.
+
+    What was disclosed in it is kept when it ends, so the answer is given after that.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["act_for_employer"], employer)
+        yield connection
 
 
 def _may_be_told(row: Row, employer: str) -> bool:
@@ -141,11 +154,11 @@ def _may_be_told(row: Row, employer: str) -> bool:
     return still_permitted(state, employer, row["scopes"], datetime.now(UTC).date())
 
 
-async def _disclose(pool: Pool, employer: str, rows: Sequence[Row]) -> None:
+async def _disclose(connection: Connection, employer: str, rows: Sequence[Row]) -> None:
     """Before the answer is given: a pull that could not be recorded is not answered."""
     if not rows:
         return
-    await pool.execute(
+    await connection.execute(
         SQL["insert_pulled"],
         [employer] * len(rows),
         [row["case_ref"] for row in rows],

@@ -4,11 +4,16 @@ SELECT f.xid::text AS xid, f.id, f.event FROM feed f
 WHERE f.clinic = $1 AND (f.xid, f.id) > ($2::text::xid8, $3::bigint) AND f.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY f.xid, f.id LIMIT $4
 
+-- name: act_for_employer
+-- To the end of this transaction only this employer's rows are there.
+SELECT set_config('role', 'notify_employer', true), set_config('whp.employer', $1, true)
+
 -- name: read_deliveries
--- An employer's updates after a position, with the state of their case: what may be told is asked again at each pull.
+-- An employer's updates after a position, with the state of their case: what may be told is asked again at each pull. LIMIT 1
+-- keeps the look at a case by its key; joined plainly, the view is made of all cases for each page.
 SELECT d.xid::text AS xid, d.id, d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, c.state
 FROM deliveries d
-JOIN cases c ON c.case_ref = d.case_ref AND c.parked = 0 AND NOT c.erased
+CROSS JOIN LATERAL (SELECT state FROM employer_cases WHERE case_ref = d.case_ref LIMIT 1) AS c
 WHERE d.employer = $1 AND d.status <> 'withheld'
   AND (d.xid, d.id) > ($2::text::xid8, $3::bigint) AND d.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY d.xid, d.id LIMIT $4
@@ -17,7 +22,7 @@ ORDER BY d.xid, d.id LIMIT $4
 -- The latest update of one case for one employer; where that one was withheld, an earlier one does not stand either.
 SELECT d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, d.status, c.state
 FROM deliveries d
-JOIN cases c ON c.case_ref = d.case_ref AND c.parked = 0 AND NOT c.erased
+CROSS JOIN LATERAL (SELECT state FROM employer_cases WHERE case_ref = d.case_ref LIMIT 1) AS c
 WHERE d.employer = $1 AND d.case_ref = $2
 ORDER BY d.sequence DESC LIMIT 1
 
