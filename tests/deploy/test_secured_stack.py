@@ -7,7 +7,7 @@ import os
 import shutil
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ async def test_who_does_not_speak_tls_or_does_not_trust_the_certificate_gets_no_
         async with started(AIOKafkaProducer(bootstrap_servers=broker.servers, request_timeout_ms=3000)):
             pass
     assert broker.login is not None
-    stranger = client_options(secured.kafka) | {"ssl_context": ssl.create_default_context()}
+    stranger: dict[str, Any] = client_options(secured.kafka) | {"ssl_context": ssl.create_default_context()}
     with pytest.raises(KafkaConnectionError):
         async with started(AIOKafkaProducer(**stranger, request_timeout_ms=3000)):
             pass
@@ -269,7 +269,7 @@ async def can_join(at: str, topic: str, group: str) -> bool:
 
 
 @asynccontextmanager
-async def started(client: Any) -> AsyncIterator[Any]:
+async def started(client: Any) -> AsyncGenerator[Any]:
     try:
         await client.start()
         yield client
