@@ -1,20 +1,23 @@
-"""A clinic's receiver of its feed, and the worker that sends it."""
+"""A clinic's receiver of its feed, the worker that sends it, and what is known of the subscription."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 from aiohttp import web
 
 from runtime.db import Pool
-from services.notify.feed_sender import send_feeds
+from services.notify.feed_sender import LEASE_S, SQL, send_feeds
 from services.notify.subscriptions import Subscribed, add_subscription
+from tests.services.notify.receiving import until
 from tests.services.notify.stored import running
 from workhardening_contracts.envelope import read_structured
 from workhardening_contracts.webhook import CHALLENGE_TYPE, PING_TYPE, challenge_answer, verify_v1, verify_v1a
@@ -95,3 +98,66 @@ async def sending(pool: Pool, **more: Any) -> AsyncGenerator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def row_of(pool: Pool, clinic: Clinic) -> asyncpg.Record:
+    found = await pool.fetchrow("SELECT * FROM subscriptions WHERE clinic = $1", clinic.name)
+    assert found is not None
+    return found
+
+
+def is_so(pool: Pool, clinic: Clinic, what: str) -> Callable[[], Awaitable[bool]]:
+    """Whether it is true of the clinic's subscription `s`."""
+
+    async def ask() -> bool:
+        return await pool.fetchval(f"SELECT {what} FROM subscriptions s WHERE s.clinic = $1", clinic.name)
+
+    return ask
+
+
+async def at_end(pool: Pool, clinic: Clinic) -> None:
+    """Wait until the clinic has all of its feed."""
+    nothing_left = "NOT EXISTS (SELECT FROM feed f WHERE f.clinic = s.clinic AND (f.xid, f.id) > (s.xid, s.id))"
+    await until(is_so(pool, clinic, f"s.lease IS NULL AND {nothing_left}"))
+
+
+async def came(clinic: Clinic, count: int) -> None:
+    async def so_many() -> bool:
+        return len(clinic.came) >= count
+
+    await until(so_many)
+
+
+async def tell(connection: Any, clinic: Clinic, count: int = 1) -> list[str]:
+    """Events of cases of their own in a clinic's feed; their ids."""
+    ids: list[str] = []
+    for _ in range(count):
+        case = uuid4()
+        said = {
+            "specversion": "1.0",
+            "id": f"{case}.{uuid4().hex[:16]}",
+            "source": "/services/planning",
+            "type": "org.workhardening.planning.plan.issued.v1",
+            "subject": str(case),
+            "time": "2026-03-02T12:00:00Z",
+            "datacontenttype": "application/json",
+            "data": {"clinic": clinic.name},
+        }
+        await connection.execute(
+            SQL["insert_feed"], [clinic.name], [case], [said["source"]], [said["id"]], [json.dumps(said)]
+        )
+        ids.append(str(said["id"]))
+    return ids
+
+
+async def claim(pool: Pool) -> list[asyncpg.Record]:
+    return await pool.fetch(SQL["claim_subscriptions"], 10, uuid4(), LEASE_S)
+
+
+async def let_pass(pool: Pool, clinic: Clinic, time: timedelta) -> None:
+    """As if it were later: every time that is kept of this subscription lies further back."""
+    await pool.execute(
+        "UPDATE subscriptions SET next_attempt_at = next_attempt_at - $2::interval, failing_since = failing_since - $2,"
+        " leased_until = leased_until - $2 WHERE clinic = $1",
+        *(clinic.name, time),
+    )

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-import asyncpg
 import pytest
 import structlog
 
 from runtime.db import Pool, open_pool
 from runtime.fold import event_id
-from services.notify.address import Refused
 from services.notify.delivery import SCHEDULE_S
 from services.notify.employers import EndpointRefused
 from services.notify.feed_sender import LEASE_S, SQL, Failed, failed, webhook_id
@@ -24,14 +22,12 @@ from services.notify.health import DEAD_AFTER, LONGEST_WAIT, OPENS_AT
 from services.notify.subscriptions import (
     add_subscription,
     enable_subscription,
-    list_subscriptions,
-    ping_subscription,
     remove_subscription,
 )
 from services.notify.wire import Result
 from tests.conftest import Database
 from tests.services.notify.cases import consent, event, grant, opened, plan, ready, rejected
-from tests.services.notify.feeding import Clinic, receiving, sending
+from tests.services.notify.feeding import at_end, came, claim, is_so, let_pass, receiving, row_of, sending, tell
 from tests.services.notify.receiving import until
 from tests.services.notify.stored import fold
 from workhardening_contracts.clinic import CaseErased
@@ -110,69 +106,6 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
     opened_pool = await open_pool(database.dsn("notify"), "notify-test")
     yield opened_pool
     await opened_pool.close()
-
-
-async def row_of(pool: Pool, clinic: Clinic) -> asyncpg.Record:
-    found = await pool.fetchrow("SELECT * FROM subscriptions WHERE clinic = $1", clinic.name)
-    assert found is not None
-    return found
-
-
-def is_so(pool: Pool, clinic: Clinic, what: str) -> Callable[[], Awaitable[bool]]:
-    """Whether it is true of the clinic's subscription `s`."""
-
-    async def ask() -> bool:
-        return await pool.fetchval(f"SELECT {what} FROM subscriptions s WHERE s.clinic = $1", clinic.name)
-
-    return ask
-
-
-async def at_end(pool: Pool, clinic: Clinic) -> None:
-    """Wait until the clinic has all of its feed."""
-    nothing_left = "NOT EXISTS (SELECT FROM feed f WHERE f.clinic = s.clinic AND (f.xid, f.id) > (s.xid, s.id))"
-    await until(is_so(pool, clinic, f"s.lease IS NULL AND {nothing_left}"))
-
-
-async def came(clinic: Clinic, count: int) -> None:
-    async def so_many() -> bool:
-        return len(clinic.came) >= count
-
-    await until(so_many)
-
-
-async def tell(connection: Any, clinic: Clinic, count: int = 1) -> list[str]:
-    """Events of cases of their own in a clinic's feed; their ids."""
-    ids: list[str] = []
-    for _ in range(count):
-        case = uuid4()
-        said = {
-            "specversion": "1.0",
-            "id": f"{case}.{uuid4().hex[:16]}",
-            "source": "/services/planning",
-            "type": "org.workhardening.planning.plan.issued.v1",
-            "subject": str(case),
-            "time": "2026-03-02T12:00:00Z",
-            "datacontenttype": "application/json",
-            "data": {"clinic": clinic.name},
-        }
-        await connection.execute(
-            SQL["insert_feed"], [clinic.name], [case], [said["source"]], [said["id"]], [json.dumps(said)]
-        )
-        ids.append(str(said["id"]))
-    return ids
-
-
-async def claim(pool: Pool) -> list[asyncpg.Record]:
-    return await pool.fetch(SQL["claim_subscriptions"], 10, uuid4(), LEASE_S)
-
-
-async def let_pass(pool: Pool, clinic: Clinic, time: timedelta) -> None:
-    """As if it were later: every time that is kept of this subscription lies further back."""
-    await pool.execute(
-        "UPDATE subscriptions SET next_attempt_at = next_attempt_at - $2::interval, failing_since = failing_since - $2,"
-        " leased_until = leased_until - $2 WHERE clinic = $1",
-        *(clinic.name, time),
-    )
 
 
 @pytest.mark.stack
@@ -353,62 +286,3 @@ async def test_a_webhook_that_takes_nothing_is_told_to_metrics_while_something_w
         assert await pool.fetchval(query) == 0
         await tell(pool, clinic)
         assert await pool.fetchval(query) >= 7200
-
-
-@pytest.mark.stack
-async def test_a_new_webhook_gets_nothing_before_its_challenge_and_a_second_one_is_refused(pool: Pool) -> None:
-    name = f"c-{uuid4().hex[:8]}"
-    async with pool.acquire() as connection:
-        added = await add_subscription(connection, name, "https://clinic.invalid/feed", from_start=True)
-        assert not added.enabled
-        await tell(connection, Clinic(name))
-        assert await claim(pool) == []
-        with pytest.raises(EndpointRefused, match="name_not_resolved"):
-            await enable_subscription(connection, name)
-        with pytest.raises(EndpointRefused, match="has a webhook already"):
-            await add_subscription(connection, name, "https://clinic.invalid/other")
-        (listed,) = [each for each in await list_subscriptions(connection) if each.clinic == name]
-        assert (listed.enabled, listed.disabled_reason, listed.pending) == (False, "unverified", 1)
-        assert (listed.public_key, listed.position) == (added.public_key, "0.0")
-        assert added.hmac_secret not in repr(listed)
-        await remove_subscription(connection, name)
-        for act in (enable_subscription, ping_subscription, remove_subscription):
-            with pytest.raises(EndpointRefused, match="add one first"):
-                await act(connection, name)
-
-
-@pytest.mark.stack
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://clinic.example/feed",
-        "https://clinic.example:8443/feed",
-        "https://clinic.example@10.0.0.1/",
-        "https://169.254.169.254/latest/meta-data",
-        "https://[::ffff:10.0.0.1]/",
-        "https://2130706433/",
-        "https://intranet/",
-        "file:///etc/passwd",
-    ],
-)
-async def test_a_webhook_goes_to_public_https_only_when_it_is_added_and_at_each_attempt(pool: Pool, url: str) -> None:
-    async with pool.acquire() as connection:
-        with pytest.raises(Refused):
-            await add_subscription(connection, f"c-{uuid4().hex[:8]}", url)
-    async with receiving(pool) as clinic:  # whoever wrote the row
-        await pool.execute("UPDATE subscriptions SET url = $2 WHERE clinic = $1", clinic.name, url)
-        await tell(pool, clinic)
-        async with sending(pool, retry_scale=1.0):
-            await until(is_so(pool, clinic, "failures = 1"))
-        assert (await row_of(pool, clinic))["last_error"] == "address_refused"
-
-
-@pytest.mark.stack
-async def test_a_ping_tells_of_nobody_and_moves_nothing(pool: Pool) -> None:
-    async with receiving(pool, answers=[204, 500]) as clinic, pool.acquire() as connection:
-        await tell(pool, clinic)
-        before = await row_of(pool, clinic)
-        assert (await ping_subscription(connection, clinic.name, local=True)).outcome == "delivered"
-        assert (await ping_subscription(connection, clinic.name, local=True)).status == 500
-        assert await row_of(pool, clinic) == before
-        assert clinic.came == []
