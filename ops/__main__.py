@@ -17,7 +17,10 @@ from ops.target import CannotLook, CommandError
 from runtime.migrate import MigrationError
 
 # Importing a module of commands registers them.
-COMMANDS = ("running", "looking", "reconciling", "partners", "endpoints", "subscriptions", "keys", "erasing", "library")
+COMMANDS = (
+    "running", "looking", "reconciling", "partners", "endpoints", "subscriptions", "keys", "erasing", "auditing",
+    "library",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -20,11 +20,12 @@ dead_letters = App(name="dead-letters", help="Records that name no readable case
 outbox = App(name="outbox", help="Events that are decided and not published yet.")
 employers = App(name="employers", help="Employers' endpoints for work-status updates.")
 clinics = App(name="clinics", help="Clinics' mailboxes and webhooks.")
+audit = App(name="audit", help="The disclosure log: check it, export it, account to a worker.")
 keys = App(name="keys", help="API keys of clinics, employers and roles.")
 topics = App(name="topics", help="Kafka topics, as declared in contracts/topics.")
 demands = App(name="demands", help="The job demand library.")
 contracts = App(name="contracts", help="The contract gate.")
-for group in (parked, dead_letters, outbox, employers, clinics, keys, topics, demands, contracts):
+for group in (parked, dead_letters, outbox, employers, clinics, audit, keys, topics, demands, contracts):
     app.command(group)
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]

@@ -76,7 +76,7 @@ def test_every_command_that_a_document_names_exists(document: Path) -> None:
 
 
 def test_a_command_that_does_not_exist_would_be_noticed() -> None:
-    assert not _exists(["audit", "verify"], app)
+    assert not _exists(["audit", "mend"], app)
     assert not _exists(["parked", "forget"], app)
     assert _exists(["parked", "list"], app)
     assert _exists(["publish", "file"], app)

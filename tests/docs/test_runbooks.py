@@ -104,7 +104,7 @@ def test_every_metric_that_a_rule_names_is_told_by_a_running_service(stack: Plac
 
 @pytest.mark.stack
 @pytest.mark.parametrize(
-    "line", ["parked list", "dead-letters list", "outbox list", "outbox release", "employers list"]
+    "line", ["parked list", "dead-letters list", "outbox list", "outbox release", "employers list", "audit verify"]
 )
 def test_what_a_page_has_one_look_at_first_works_on_a_quiet_system(stack: Place, line: str) -> None:
     ran = stack.whp(*line.split())

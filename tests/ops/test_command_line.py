@@ -43,7 +43,7 @@ def test_no_command_that_was_promised_is_missing() -> None:
     promised = (
         "up", "down", "demo", "publish", "case", "parked list", "parked show", "parked retry", "parked discard",
         "dead-letters list", "dead-letters show", "outbox list", "employers add", "employers list", "keys issue",
-        "keys list", "keys rotate", "keys revoke", "erase",
+        "keys list", "keys rotate", "keys revoke", "erase", "audit verify", "audit export", "audit worker",
         "employers enable", "employers disable", "employers ping", "employers attempts", "employers replay",
         "employers change-url", "employers rotate-key", "employers changes", "employers approve",
         "topics apply", "migrate", "reconcile", "demands import", "demands show", "lifting-index", "contracts check",
@@ -72,6 +72,7 @@ def test_the_script_that_is_installed_is_this_program() -> None:
         f"case {REF}", f"erase {REF} --reason worker_request", "parked list", f"parked show {REF}",
         f"parked retry {REF}",
         f"parked discard {REF} --service intake --reason x", "dead-letters list", "dead-letters show t 0 0",
+        "audit export", f"audit worker {REF}",
         "outbox list", "outbox release", "employers add acme --kafka", "employers list",
         "employers enable acme", "employers replay acme --id x", "employers approve 1 --by ada",
         "clinics mailbox north a@b.example", "keys issue --clinic north", "keys list", "keys rotate 000000000000",
