@@ -128,7 +128,7 @@ async def _serve(
     )
     broker = KafkaBroker(
         read_address(kafka).servers,
-        security=_security(kafka),
+        security=security_of(kafka),
         client_id=service.name,
         apply_types=False,
         allow_auto_create_topics=False,
@@ -171,7 +171,7 @@ async def _serve(
     waited[0].cancel()
 
 
-def _security(kafka: str) -> SASLScram512 | None:
+def security_of(kafka: str) -> SASLScram512 | None:
     """FastStream's word for how to log in."""
     broker = read_address(kafka)
     if broker.login is None:

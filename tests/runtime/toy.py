@@ -22,10 +22,11 @@ from runtime.db import Connection, Pool, open_pool
 from runtime.fold import Handlers, Outcome, Refusal, Rejected
 from runtime.migrate import OWNER, apply_service
 from runtime.relay import Relay
+from runtime.service import security_of
 from runtime.settings import Settings
 from runtime.telemetry import Telemetry
 from workhardening_contracts.envelope import Envelope, Event, EventData, write_kafka
-from workhardening_contracts.kafka import client_options
+from workhardening_contracts.kafka import client_options, read_address
 
 T = TypeVar("T")
 DIGEST_KEY = "00" * 32
@@ -225,7 +226,13 @@ async def started(
         await add_partitions(connection, 4)
     relay = Relay(dsn, handlers.service, bootstrap, TELEMETRY)
     consumer: Consumer[Sum, Policy] = Consumer(handlers, (topic,), WRITERS, pool, config, TELEMETRY, relay.wake)
-    broker = KafkaBroker(bootstrap, apply_types=False, allow_auto_create_topics=False, logger=None)
+    broker = KafkaBroker(
+        read_address(bootstrap).servers,
+        security=security_of(bootstrap),
+        apply_types=False,
+        allow_auto_create_topics=False,
+        logger=None,
+    )
     consumer.attach(broker)
     await broker.start()
     running = asyncio.create_task(relay.run())
