@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.local.access import admit_partner
+from deploy.local.provision import SERVICES
 from deploy.local.topics import provision_one, read_specs
 from ops.keys import issue
 from tests.abuse.attack import CLINIC
@@ -23,6 +25,7 @@ def clinic_key(place: Place) -> str:
     stack = place.stack()
     own = next(spec for spec in read_specs(TOPICS) if spec.name == "clinic.<id>.events.v1")
     asyncio.run(provision_one(stack.kafka, own, CLINIC))
+    asyncio.run(admit_partner(stack.kafka, own, CLINIC, SERVICES))
     return asyncio.run(issue(stack.database, "clinic", CLINIC))
 
 
