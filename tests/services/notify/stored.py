@@ -51,7 +51,7 @@ def running(pool: Pool, publish: Any = None, **more: Any) -> Running:
     more.setdefault("retry_scale", 0.001)
     settings = Settings(
         mode="local",
-        kafka_bootstrap="127.0.0.1:1",
+        kafka_bootstrap=SecretStr("127.0.0.1:1"),
         database_url=SecretStr("postgresql://nowhere"),
         digest_key=SecretStr(KEY),
         **more,
