@@ -28,7 +28,7 @@ EVERY_S = 5.0
 """How long a row may be without its seal: an owner could change it unseen for that long."""
 LOOK_EVERY_S = 60.0
 PAGES = 10
-"""Checked each minute, besides the newest: 10,000 rows are some 0.2 s, and a million are through in under two hours."""
+"""Checked each minute, besides the newest: 10,000 rows are some 0.3 s, and a million are through in under two hours."""
 SETTLED_S = 60.0
 """A transaction of ours lives for 30 s at most (`transaction_timeout`); after twice that no lower id is expected."""
 HOUR_S = 3600.0
