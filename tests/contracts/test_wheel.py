@@ -88,7 +88,7 @@ def test_the_wheel_is_typed_says_what_it_is_and_needs_pydantic_only(wheel: Path)
 def test_the_readme_does_what_it_says(python: Path, tmp_path: Path) -> None:
     readme = (ROOT / "contracts/README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     (tmp_path / "readme.py").write_text("\n".join(blocks), encoding="utf-8")
     printed = _run(python, str(tmp_path / "readme.py"))
     assert printed == (
