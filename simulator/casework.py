@@ -16,6 +16,7 @@ from uuid import UUID
 
 from simulator import admission, hostile, workers
 from simulator.admission import Draft
+from simulator.canaries import plant
 from simulator.ledger import Sending
 from simulator.workers import Worker
 from workhardening_contracts.clinic import (
@@ -69,8 +70,12 @@ class Case:
         *,
         mischief: float = 0.0,
         victim: str | None = None,
+        canaries: bool = False,
     ) -> None:
-        """`starts_on` is a Monday; `random` gives the generator for a purpose; `victim` is a clinic to be forged."""
+        """`starts_on` is a Monday; `random` gives the generator for a purpose; `victim` is a clinic to be forged.
+
+        `canaries`: they are planted in all that is said.
+        """
         self.ref = ref
         self.clinic = clinic
         self.worker = worker
@@ -89,6 +94,7 @@ class Case:
         self._random = random
         self._mischief = mischief
         self._victim = victim
+        self._canaries = canaries
         self._heard: set[str] = set()
         self._draft = draft
         self._corrected = False
@@ -349,7 +355,7 @@ class Case:
 
     def _say(self, data: EventData, label: str, on: date, *, hour: int = 15) -> Sending:
         envelope = event_of(
-            data,
+            plant(data) if self._canaries else data,
             id=f"{self.ref}.{label}",
             source=clinic_source(self.clinic),
             subject=self.ref,

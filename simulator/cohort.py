@@ -19,6 +19,7 @@ from uuid import UUID
 import aiohttp
 
 from simulator import admission, clinic, hostile, jobs, workers
+from simulator.canaries import plant
 from simulator.casework import Case
 from simulator.doors import ANSWER_S, Door, Feed, FrontDoor, OwnTopic, Producing
 from simulator.employer import Book, Employer, EmployerConfig
@@ -51,6 +52,8 @@ class CohortConfig:
     employers: Mapping[str, EmployerConfig] = field(default_factory=dict[str, EmployerConfig])
     hostile_rate: float = 0.03
     """Chance of something hostile, per event and per week. 0 for none at all."""
+    canaries: bool = False
+    """Whether every field that holds something of a patient holds a canary (`simulator/canaries.py`)."""
     concurrency: int = 32
     """Cases that one clinic runs at a time."""
     timeout_s: float = 600.0
@@ -174,6 +177,7 @@ def make_cases(config: CohortConfig, clinics: Sequence[str]) -> list[Case]:
                 _purposes(config.seed, index),
                 mischief=config.hostile_rate,
                 victim=next((other for other in clinics if other != home), None),
+                canaries=config.canaries,
             )
         )
     return cases
@@ -229,7 +233,7 @@ def prologue(config: CohortConfig, name: str, victim: str | None, *, by_kafka: b
     stranger = reference(config.seed, f"{config.run}/stranger/{name}", 0, config.starts_on)
     session = SessionRecorded(session=Session(held_on=config.starts_on, attendance="attended", hours=2.0))
     envelope = event_of(
-        session,
+        plant(session) if config.canaries else session,
         id=f"{stranger}.session",
         source=clinic_source(name),
         subject=stranger,
