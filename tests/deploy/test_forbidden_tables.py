@@ -106,7 +106,7 @@ async def test_a_service_works_in_its_own_tables(database: Database, role: str) 
         "ALTER ROLE {role} BYPASSRLS",
         "SET SESSION AUTHORIZATION postgres",
         "SET session_replication_role = replica",
-        "COPY {role}.cases TO PROGRAM 'true'",
+        "COPY {role}.cases TO PROGRAM 'cat > /dev/null'",
         "SELECT FROM pg_authid",
         "SELECT pg_read_file('PG_VERSION')",
     ],
