@@ -38,7 +38,7 @@ async def test_a_batch_that_failed_is_never_passed_over_even_if_that_cannot_be_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     handlers = toy.toy_handlers("in", "out", service="toy")
-    settings = toy.settings("localhost:9", "postgresql://localhost")
+    settings = toy.settings("postgresql://localhost", "localhost:9")
     consumer: Consumer[Any, Any] = Consumer(
         handlers, ("in",), {}, cast("Any", None), settings, toy.TELEMETRY, lambda: None
     )
