@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -42,3 +43,8 @@ def say(line: str) -> None:
 def answer(value: Any) -> None:
     """The answer itself, for a person or a program."""
     console.print(value, highlight=False, markup=False, soft_wrap=True)
+
+
+def utc(time: datetime | None) -> datetime | None:
+    """A time that was given without an offset is in UTC."""
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time

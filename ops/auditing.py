@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from ops.app import Json, answer, audit, say
+from ops.app import Json, answer, audit, say, utc
 from ops.target import CannotLook, CommandError, as_json, connected, target
 from runtime.db import Connection
 from services.notify.audit import Anchor, Fault, anchors_in, exported, faults, heads_line
@@ -47,7 +47,7 @@ class Verified:
     anchors: int = 0
     """Kept seals that were held against the chains."""
 
-    def note(self, found: Iterator[Fault]) -> None:
+    def note(self, found: Iterable[Fault]) -> None:
         """Count faults, and keep the first."""
         for fault in found:
             self.broken += 1
@@ -111,7 +111,7 @@ async def _compare(connection: Connection, file: Path, employer: str | None, fou
         anchors = (anchor for anchor in _anchors(lines, file) if employer in (None, anchor.employer))
         while batch := list(islice(anchors, BATCH)):
             found.anchors += len(batch)
-            found.note(iter(await contradictions(connection, batch)))
+            found.note(await contradictions(connection, batch))
     if not found.anchors:
         raise CommandError(f"{file} holds no seal to compare with: give an export, or the log of notify")
 
@@ -139,7 +139,7 @@ def audit_export(*, employer: str | None = None, since: datetime | None = None, 
     until
         Those disclosed before this time.
     """
-    missing, unsealed = asyncio.run(_export(employer, _utc(since), _utc(until)))
+    missing, unsealed = asyncio.run(_export(employer, utc(since), utc(until)))
     if unsealed:
         say(f"{unsealed} disclosures are not sealed yet and not in it")
     if missing:
@@ -195,7 +195,7 @@ def audit_worker(
     if (employer is None) != (employee_key is None) or not (refs or employer):
         raise CommandError("name the worker's cases, or --employer together with --employee-key")
     now = datetime.now(UTC)
-    start = _utc(since) or accounting_begins(now)
+    start = utc(since) or accounting_begins(now)
     cases, told = asyncio.run(_account(refs, employer, employee_key, start, now))
     broken = sum(_seal_of(each) == "broken" for each in told)
     if json:
@@ -265,7 +265,3 @@ def accounting_begins(now: datetime) -> datetime:
     """The day six years before; of a 29 February, the 28th."""
     day = 28 if (now.month, now.day) == (2, 29) else now.day
     return now.replace(year=now.year - YEARS, day=day, hour=0, minute=0, second=0, microsecond=0)
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time

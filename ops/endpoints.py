@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from ops.app import Json, answer, employers
+from ops.app import Json, answer, employers, utc
 from ops.target import CommandError, as_json, connected, target
 from runtime.db import Connection
 from services.notify import changes
 from services.notify import employers as endpoints
 from services.notify.address import Refused
+from services.notify.wire import Result
 
 T = TypeVar("T")
 
@@ -36,7 +37,11 @@ def employers_disable(employer: str) -> None:
 @employers.command(name="ping")
 def employers_ping(employer: str) -> int:
     """Send a signed test request, which tells of nobody. Exits with 1 unless it is answered with a 2xx."""
-    result = on_notify(lambda connection, local: endpoints.send_ping(connection, employer, local=local))
+    return tell_ping(on_notify(lambda connection, local: endpoints.send_ping(connection, employer, local=local)))
+
+
+def tell_ping(result: Result) -> int:
+    """Say what came of a test request; the exit code."""
     answer(f"status {result.status}" if result.error is None else result.error)
     return 0 if result.outcome == "delivered" else 1
 
@@ -86,7 +91,7 @@ def employers_replay(
     until
         Those delivered before this time.
     """
-    start, end = _utc(since), _utc(until)
+    start, end = utc(since), utc(until)
     found = on_notify(
         lambda connection, _: endpoints.replay(connection, employer, id=id, case=case, since=start, until=end)
     )
@@ -174,7 +179,3 @@ def on_notify(act: Callable[[Connection, bool], Awaitable[T]]) -> T:
                 raise CommandError(str(refused)) from None
 
     return asyncio.run(run())
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time

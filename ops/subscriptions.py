@@ -9,7 +9,7 @@ from typing import Any
 from cyclopts import App
 
 from ops.app import Json, answer, clinics
-from ops.endpoints import on_notify
+from ops.endpoints import on_notify, tell_ping
 from ops.target import as_json
 from services.notify import subscriptions
 
@@ -76,9 +76,9 @@ def webhook_enable(clinic: str) -> None:
 @webhook.command(name="ping")
 def webhook_ping(clinic: str) -> int:
     """Send a signed test request, which tells of nobody. Exits with 1 unless it is answered with a 2xx."""
-    result = on_notify(lambda connection, local: subscriptions.ping_subscription(connection, clinic, local=local))
-    answer(f"status {result.status}" if result.error is None else result.error)
-    return 0 if result.outcome == "delivered" else 1
+    return tell_ping(
+        on_notify(lambda connection, local: subscriptions.ping_subscription(connection, clinic, local=local))
+    )
 
 
 @webhook.command(name="remove")
