@@ -56,7 +56,7 @@ class Finished:
 async def run_cohort(stack: local.Stack, cases: int, seed: int, console: Console) -> Finished:
     """Run a cohort on a running stack and reconcile it. Raises CommandError when the services do not come to rest."""
     began = time.monotonic()
-    stack.keys = await give_topic(ROOT, stack, KAFKA_CLINIC)
+    await give_topic(ROOT, stack, KAFKA_CLINIC)
     target = target_of(stack)
     employers = await _employers(target)
     config = CohortConfig(

@@ -9,16 +9,15 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from deploy.local.access import admit_partner
-from deploy.local.topics import provision_one, read_specs
+from deploy.local.prepare import partner_topic
 from ops.app import Json, answer, app, clinics, employers
 from ops.keys import issue
 from ops.publish import publish_all, read_events
-from ops.target import ROOT, SERVICES, CommandError, Target, as_json, connected, target
+from ops.target import ROOT, CommandError, as_json, connected, target
 from services.notify.address import Refused
 from services.notify.clinics import set_mailbox
 from services.notify.employers import EndpointRefused, add_endpoint, list_endpoints
-from workhardening_contracts.registry import CLINIC_OWN_TOPIC, EMPLOYER_TOPIC
+from workhardening_contracts.registry import CLINIC_OWN_TOPIC
 
 
 @app.command
@@ -64,7 +63,7 @@ def employers_add(employer: str, *, url: str | None = None, kafka: bool = False,
                 raise CommandError(str(refused)) from None
         login = None
         if kafka:
-            login = await _own_topic(to, EMPLOYER_TOPIC, employer, anew=True)
+            login = await partner_topic(ROOT, to.kafka, "employer", employer, anew=True)
         key = await issue(to.database, "employer", employer)
         return {**asdict(endpoint), "api_key": key, "kafka_login": login}
 
@@ -117,7 +116,7 @@ def clinics_topic(clinic: str, *, new_password: bool = False, json: Json = False
     new_password
         Give it another password; the old one ends at once.
     """
-    login = asyncio.run(_own_topic(target(), CLINIC_OWN_TOPIC, clinic, anew=new_password))
+    login = asyncio.run(partner_topic(ROOT, target().kafka, "clinic", clinic, anew=new_password))
     made = {"topic": CLINIC_OWN_TOPIC.replace("<id>", clinic), "kafka_login": login}
     if json:
         answer(as_json(made))
@@ -125,13 +124,6 @@ def clinics_topic(clinic: str, *, new_password: bool = False, json: Json = False
     answer(f"{clinic} sends to {made['topic']}")
     if login is not None:
         answer(f"it logs in by {login}")
-
-
-async def _own_topic(to: Target, name: str, id: str, *, anew: bool) -> str | None:
-    """The address of Kafka by which a partner reaches the topic that it now has; None when it is not new."""
-    spec = next(spec for spec in read_specs(ROOT / "contracts" / "topics") if spec.name == name)
-    await provision_one(to.kafka, spec, id)
-    return await admit_partner(to.kafka, spec, id, SERVICES, anew=anew)
 
 
 @clinics.command(name="mailbox")

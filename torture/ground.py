@@ -25,13 +25,11 @@ from deploy.local import artifacts, kafka, postgres, processes
 from deploy.local.keys import issue_missing
 from deploy.local.layout import Layout, StackError, make_folders
 from deploy.local.ports import HOST, is_free
-from deploy.local.prepare import tables_and_topics
+from deploy.local.prepare import partner_topic, tables_and_topics
 from deploy.local.provision import SERVICES, make_database, provision
 from deploy.local.state import Keys, Service, Stack, save
-from deploy.local.topics import provision_one, read_specs
 from ops.target import ROOT, Target, target_of
 from torture.proxy import Remote, remote
-from workhardening_contracts.registry import CLINIC_OWN_TOPIC
 
 DISK = "6g"
 """The tmpfs that a part's data lies on: some 2 GB are used, and the rest can be filled in a second."""
@@ -151,9 +149,8 @@ async def _prepare(raised: Ground, clinics_with_topics: Sequence[str]) -> None:
     await provision(raised.stack.database, {name: postgres.password(layout, name) for name in SERVICES})
     await tables_and_topics(ROOT, raised.stack)
     raised.stack.keys = await issue_missing(raised.stack.database, Keys())
-    own = next(spec for spec in read_specs(ROOT / "contracts" / "topics") if spec.name == CLINIC_OWN_TOPIC)
     for clinic in clinics_with_topics:
-        await provision_one(raised.stack.kafka, own, clinic)
+        await partner_topic(ROOT, raised.stack.kafka, "clinic", clinic)
     save(layout, raised.stack)
 
 

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from runtime.migrate import apply_access, apply_service
 
 from . import kafka
-from .access import admit_partner, grant_services, set_passwords, user_of
+from .access import admit_partner, grant_services, set_passwords
 from .keys import issue_missing
 from .layout import StackError, layout_of
 from .provision import ACCESS, SERVICES
-from .state import Keys, Stack, change, load
+from .state import Stack, change, load
 from .topics import provision_one, provision_topics, read_specs
 
 
@@ -26,7 +27,8 @@ def prepare(root: Path, *, say: Callable[[str], None]) -> None:
         raise StackError("There is no stack to prepare; start one with `make up`.")
     for done in asyncio.run(tables_and_topics(root, stack)):
         say(done)
-    asyncio.run(set_passwords(stack.kafka, {service: kafka.password(layout, service) for service in SERVICES}))
+    if kafka.is_secured(layout):
+        asyncio.run(set_passwords(stack.kafka, {service: kafka.password(layout, service) for service in SERVICES}))
     keys = asyncio.run(issue_missing(stack.database, stack.keys))
 
     def amend(written: Stack) -> None:
@@ -35,24 +37,32 @@ def prepare(root: Path, *, say: Callable[[str], None]) -> None:
     change(layout, amend)
 
 
-async def give_topic(root: Path, stack: Stack, clinic: str) -> Keys:
-    """Have a topic for a clinic of the demo that sends by Kafka; gives all keys, with how the clinic reaches it.
+async def give_topic(root: Path, stack: Stack, clinic: str) -> None:
+    """Have a topic for a clinic of the demo that sends by Kafka; how it logs in is kept in `stack` and stack.json.
 
     Raises StackError and the errors of Kafka.
     """
-    spec = next(spec for spec in read_specs(root / "contracts" / "topics") if spec.per == "clinic")
-    user = user_of(spec, clinic)
-    await provision_one(stack.kafka, spec, clinic)
-    if user not in stack.keys.kafka:
-        address = await admit_partner(stack.kafka, spec, clinic, SERVICES, anew=True)
-        if address is not None:
+    user = f"clinic.{clinic}"
+    login = await partner_topic(root, stack.kafka, "clinic", clinic, anew=user not in stack.keys.kafka)
+    if login is not None:
 
-            def amend(written: Stack) -> None:
-                written.keys.kafka[user] = address
+        def amend(written: Stack) -> None:
+            written.keys.kafka[user] = login
 
-            change(layout_of(root), amend)
-            amend(stack)
-    return stack.keys
+        change(layout_of(root), amend)
+        amend(stack)
+
+
+async def partner_topic(
+    root: Path, address: str, per: Literal["clinic", "employer"], id: str, *, anew: bool = False
+) -> str | None:
+    """Have the own topic of a clinic or an employer, and its login; gives its address of Kafka where the login is new.
+
+    Raises StackError and the errors of Kafka.
+    """
+    spec = next(spec for spec in read_specs(root / "contracts" / "topics") if spec.per == per)
+    await provision_one(address, spec, id)
+    return await admit_partner(address, spec, id, SERVICES, anew=anew)
 
 
 async def tables_and_topics(root: Path, stack: Stack) -> list[str]:

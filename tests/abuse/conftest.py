@@ -9,23 +9,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.local.access import admit_partner
-from deploy.local.provision import SERVICES
-from deploy.local.topics import provision_one, read_specs
+from deploy.local.prepare import partner_topic
 from ops.keys import issue
 from tests.abuse.attack import CLINIC
 from tests.e2e.place import Place
 
-TOPICS = Path(__file__).parents[2] / "contracts" / "topics"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def clinic_key(place: Place) -> str:
     """The key of the clinic from which everything here is sent. It has a topic of its own, too."""
     stack = place.stack()
-    own = next(spec for spec in read_specs(TOPICS) if spec.name == "clinic.<id>.events.v1")
-    asyncio.run(provision_one(stack.kafka, own, CLINIC))
-    asyncio.run(admit_partner(stack.kafka, own, CLINIC, SERVICES))
+    asyncio.run(partner_topic(ROOT, stack.kafka, "clinic", CLINIC))
     return asyncio.run(issue(stack.database, "clinic", CLINIC))
 
 
