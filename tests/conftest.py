@@ -5,11 +5,7 @@ And beside them, once per run too, the whole program with its four services.
 
 from __future__ import annotations
 
-import os
-import random
-import shutil
 import signal
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
@@ -21,8 +17,8 @@ import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from deploy.local import ports
 from deploy.local import stack as local
+from deploy.local.scratch import scratch_stack
 from tests.e2e.place import SECURED, Demonstration, Place, demonstrate, running_place
 from workhardening_contracts.kafka import client_options
 
@@ -67,30 +63,8 @@ class Kafka:
 @pytest.fixture(scope="session")
 def infrastructure() -> Iterator[local.Stack]:
     """Kafka and PostgreSQL with the program's topics and tables, and no service."""
-    before = os.environ.get("WHP_LOCAL")
-    # Not pytest's own folder: it is closed to others at each start of pytest, and as root the database server runs as a
-    # user of its own.
-    folder = Path(tempfile.mkdtemp(prefix="whp-tests-"))
-    folder.chmod(0o755)
-    os.environ["WHP_LOCAL"] = str(folder)
-    # Away from the usual ports: a stack may be up beside the tests, or a second run of them.
-    shift = random.randrange(1, 60) * 100
-    usual = dict(ports.DEFAULTS)
-    ports.DEFAULTS.update({name: port + shift for name, port in usual.items()})
-    try:
-        local.up(ROOT, services=False, traces=False, secured=SECURED, say=print)
-        local.prepare(ROOT, say=print)
-        stack = local.read(ROOT)
-        assert stack is not None
+    with scratch_stack(ROOT, "tests", secured=SECURED, say=print) as stack:
         yield stack
-    finally:
-        local.down(ROOT, say=print)
-        shutil.rmtree(folder, ignore_errors=True)
-        ports.DEFAULTS.update(usual)
-        if before is None:
-            del os.environ["WHP_LOCAL"]
-        else:
-            os.environ["WHP_LOCAL"] = before
 
 
 @pytest.fixture(scope="module")

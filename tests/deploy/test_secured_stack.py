@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import ssl
-import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,11 +20,12 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from deploy.local import kafka, ports
+from deploy.local import kafka
 from deploy.local import stack as local
 from deploy.local.access import Right, admit_partner, grant_services, rights_of_partner, rights_of_services, user_of
 from deploy.local.layout import Layout, StackError
 from deploy.local.provision import SERVICES
+from deploy.local.scratch import scratch_stack
 from deploy.local.topics import TopicSpec, provision_one, read_specs
 from workhardening_contracts.kafka import client_options, read_address
 
@@ -52,30 +51,12 @@ REFUSED = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, Group
 @pytest.fixture(scope="module")
 def secured() -> Iterator[local.Stack]:
     """A secured stack of this module's own, with two clinics and two employers that use Kafka."""
-    before = os.environ.get("WHP_LOCAL")
-    folder = Path(tempfile.mkdtemp(prefix="whp-secured-"))
-    folder.chmod(0o755)
-    os.environ["WHP_LOCAL"] = str(folder)
-    usual = dict(ports.DEFAULTS)
-    ports.DEFAULTS.update({name: port + 6150 for name, port in usual.items()})
-    try:
-        local.up(ROOT, services=False, traces=False, secured=True, say=print)
-        local.prepare(ROOT, say=print)
-        stack = local.read(ROOT)
-        assert stack is not None
+    with scratch_stack(ROOT, "secured", secured=True, say=print) as stack:
         for user, spec in PARTNERS.items():
             asyncio.run(_admit(stack, spec, user.partition(".")[2]))
         for topic in TOPICS:
             assert asyncio.run(can_write(stack.kafka, topic))
         yield stack
-    finally:
-        local.down(ROOT, say=print)
-        shutil.rmtree(folder, ignore_errors=True)
-        ports.DEFAULTS.update(usual)
-        if before is None:
-            del os.environ["WHP_LOCAL"]
-        else:
-            os.environ["WHP_LOCAL"] = before
 
 
 async def _admit(stack: local.Stack, spec: TopicSpec, id: str) -> None:

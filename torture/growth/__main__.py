@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deploy.local import stack as local
+from deploy.local.scratch import scratch_stack
 from torture.growth import deliveries, hanging, outbox, tables
 from torture.growth.measure import Part
 
@@ -33,24 +29,6 @@ PARTS: Mapping[str, Part] = {
 }
 
 
-@contextmanager
-def scratch() -> Generator[local.Stack]:
-    """A stack of this run's own; stopped and deleted at the end."""
-    # As root the database server runs as a user of its own, who must pass through.
-    folder = Path(tempfile.mkdtemp(prefix="whp-growth-"))
-    folder.chmod(0o755)
-    os.environ["WHP_LOCAL"] = str(folder)
-    try:
-        local.up(ROOT, services=False, traces=False, say=_quiet)
-        local.prepare(ROOT, say=_quiet)
-        stack = local.read(ROOT)
-        assert stack is not None
-        yield stack
-    finally:
-        local.down(ROOT, say=_quiet)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _quiet(_: str) -> None: ...
 
 
@@ -63,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     for name in options.parts or PARTS:
-        with scratch() as stack:
+        with scratch_stack(ROOT, "growth", say=_quiet) as stack:
             print(f"{name}", flush=True)
             for line in asyncio.run(PARTS[name](stack, options.scale)):
                 print(f"  {line}", flush=True)
