@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     drill: str | None = Field(default=None, pattern=rf"^({'|'.join(get_args(Place))}):[1-9][0-9]{{0,5}}$")
     """PLACE:N, for drills only: the process kills itself when it passes that place for the Nth time."""
 
+    @property
+    def wait_scale(self) -> float:
+        """`retry_scale` where it counts: in local mode only."""
+        return self.retry_scale if self.mode == "local" else 1.0
+
     @field_validator("kafka_bootstrap")
     @classmethod
     def _is_an_address(cls, address: SecretStr) -> SecretStr:

@@ -7,12 +7,10 @@ taken, and all behind it. The clinic can pull meanwhile, since the feed stays.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 import aiohttp
@@ -23,6 +21,7 @@ from runtime.relay import transient
 from runtime.running import Running
 from services.notify.delivery import wait_s
 from services.notify.health import OPENS_AT, Health, after_failure, is_dead, warning
+from services.notify.in_flight import Row, keep_sending
 from services.notify.wire import Result, open_session, post
 
 log = structlog.get_logger("feed_sender")
@@ -51,7 +50,7 @@ class Failed:
     disabled: Literal["gone", "dead"] | None
 
 
-def failed(row: Mapping[str, Any], result: Result, now: datetime, random: float, scale: float = 1.0) -> Failed:
+def failed(row: Row, result: Result, now: datetime, random: float, scale: float = 1.0) -> Failed:
     """Judge by the subscription's `row` and its attempt's `result`; `random` and `scale` as in `delivery.wait_s`.
 
     A refusal (4xx) is a failure like any other: the line waits for it, so the endpoint takes nothing.
@@ -80,32 +79,22 @@ def webhook_id(event_id: str) -> str:
 
 async def send_feeds(running: Running) -> None:
     """Send what is due, until cancelled. Raises database errors; what was in hand comes back when its lease ends."""
-    in_flight: set[asyncio.Task[None]] = set()
     async with open_session(local=running.settings.mode == "local", limit=IN_FLIGHT) as session:
-        try:
-            while True:
-                for row in await _claim(running.pool, IN_FLIGHT - len(in_flight)):
-                    in_flight.add(asyncio.create_task(_guarded(session, running, row)))
-                if not in_flight:
-                    await asyncio.sleep(POLL_S)
-                    continue
-                done, in_flight = await asyncio.wait(in_flight, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-        finally:
-            for task in in_flight:
-                task.cancel()
-            await asyncio.gather(*in_flight, return_exceptions=True)
+        await keep_sending(
+            lambda busy: _claim(running.pool, IN_FLIGHT - len(busy)),
+            lambda row: _guarded(session, running, row),
+            POLL_S,
+        )
 
 
-async def _claim(pool: Pool, free: int) -> list[Mapping[str, Any]]:
+async def _claim(pool: Pool, free: int) -> list[Row]:
     if free <= 0:
         return []
     rows = await pool.fetch(SQL["claim_subscriptions"], free, lease := uuid4(), LEASE_S)
     return [{**row, "lease": lease} for row in rows]
 
 
-async def _guarded(session: aiohttp.ClientSession, running: Running, row: Mapping[str, Any]) -> None:
+async def _guarded(session: aiohttp.ClientSession, running: Running, row: Row) -> None:
     """A defect in one clinic's line is no reason to hold back the others; it is tried again when its lease ends."""
     try:
         await _attempt(session, running, row)
@@ -115,7 +104,7 @@ async def _guarded(session: aiohttp.ClientSession, running: Running, row: Mappin
         log.error("feed is held", clinic=row["clinic"], error=reduce_error(error), where=origin(error))
 
 
-async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mapping[str, Any]) -> None:
+async def _attempt(session: aiohttp.ClientSession, running: Running, row: Row) -> None:
     request = {**row, "event_id": webhook_id(row["event_id"]), "body": row["event"].encode()}
     with running.telemetry.delivering("deliver feed", row["traceparent"], str(row["case_ref"])):
         result = await post(session, request, local=running.settings.mode == "local")
@@ -126,8 +115,7 @@ async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mappin
         if row["failures"] >= OPENS_AT:
             log.warning("clinic's webhook is back", clinic=row["clinic"])
         return
-    scale = running.settings.retry_scale if running.settings.mode == "local" else 1.0
-    after = failed(row, result, datetime.now(UTC), secrets.randbelow(1000) / 1000, scale)
+    after = failed(row, result, datetime.now(UTC), secrets.randbelow(1000) / 1000, running.settings.wait_scale)
     kept = await running.pool.fetchval(
         SQL["keep_failure"],
         *(row["clinic"], row["lease"], after.wait_s, after.failures, after.failing_since, after.warned_hours),
@@ -137,7 +125,7 @@ async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mappin
         _report(row, result, after)
 
 
-def _report(row: Mapping[str, Any], result: Result, after: Failed) -> None:
+def _report(row: Row, result: Result, after: Failed) -> None:
     said = {
         "clinic": row["clinic"],
         "event_id": row["event_id"],

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
 import aiohttp
@@ -28,6 +28,7 @@ from runtime.running import Running
 from services.notify.delivery import following, used_up, wait_s
 from services.notify.disclosure import still_permitted
 from services.notify.health import OPENS_AT, Health, after_failure, proven
+from services.notify.in_flight import Row, keep_sending
 from services.notify.state import State
 from services.notify.wire import TIMEOUT_S, Result, open_session, post
 from workhardening_contracts.envelope import read_structured
@@ -49,33 +50,15 @@ POLL_S = 0.1
 
 async def deliver(running: Running) -> None:
     """Send what is due, until cancelled. Raises database errors; what was in hand comes back when its lease ends."""
-    in_flight: dict[asyncio.Task[None], str] = {}
     async with open_session(local=running.settings.mode == "local", limit=IN_FLIGHT) as session:
-        try:
-            while True:
-                for row in await _claim(running.pool, Counter(in_flight.values())):
-                    task = asyncio.create_task(_guarded(session, running, row))
-                    in_flight[task] = cast("str", row["employer"])
-                done = await _some_done(in_flight)
-                for task in done:
-                    del in_flight[task]
-                    task.result()
-        finally:
-            for task in in_flight:
-                task.cancel()
-            await asyncio.gather(*in_flight, return_exceptions=True)
+        await keep_sending(
+            lambda busy: _claim(running.pool, Counter(row["employer"] for row in busy)),
+            lambda row: _guarded(session, running, row),
+            POLL_S,
+        )
 
 
-async def _some_done(tasks: Mapping[asyncio.Task[None], str]) -> set[asyncio.Task[None]]:
-    """Wait for room, or a moment: new rows come from other transactions."""
-    if not tasks:
-        await asyncio.sleep(POLL_S)
-        return set()
-    done, _ = await asyncio.wait(tasks, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
-    return done
-
-
-async def _claim(pool: Pool, busy: Mapping[str, int]) -> list[Mapping[str, Any]]:
+async def _claim(pool: Pool, busy: Mapping[str, int]) -> list[Row]:
     free = IN_FLIGHT - sum(busy.values())
     if free <= 0:
         return []
@@ -85,7 +68,7 @@ async def _claim(pool: Pool, busy: Mapping[str, int]) -> list[Mapping[str, Any]]
     return [{**row, "lease": lease} for row in rows]
 
 
-async def _guarded(session: aiohttp.ClientSession, running: Running, row: Mapping[str, Any]) -> None:
+async def _guarded(session: aiohttp.ClientSession, running: Running, row: Row) -> None:
     """A defect in one update is no reason to hold back the others: it is given up, visibly."""
     try:
         await _attempt(session, running, row)
@@ -97,7 +80,7 @@ async def _guarded(session: aiohttp.ClientSession, running: Running, row: Mappin
         await running.pool.execute(SQL["mark_failed"], row["id"], row["lease"], reason)
 
 
-async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mapping[str, Any]) -> None:
+async def _attempt(session: aiohttp.ClientSession, running: Running, row: Row) -> None:
     state = STATE.validate_json(row["state"], extra="ignore") if row["state"] is not None else None
     if not still_permitted(state, row["employer"], row["scopes"], datetime.now(UTC).date()):
         await running.pool.execute(SQL["mark_withheld"], row["id"], row["lease"])
@@ -119,7 +102,7 @@ async def _attempt(session: aiohttp.ClientSession, running: Running, row: Mappin
     await _record(running, row, result, started, round((time.monotonic() - began) * 1000))
 
 
-async def _in_sequence(pool: Pool, row: Mapping[str, Any]) -> Mapping[str, Any]:
+async def _in_sequence(pool: Pool, row: Row) -> Row:
     """At the first attempt, let the update name the one that was really sent before it: some may have been withheld."""
     body = following(bytes(row["body"]), row["previous_sequence"]) if row["attempts"] == 1 else row["body"]
     if body == row["body"]:
@@ -128,7 +111,7 @@ async def _in_sequence(pool: Pool, row: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**row, "body": body}
 
 
-async def _publish(running: Running, row: Mapping[str, Any]) -> Result:
+async def _publish(running: Running, row: Row) -> Result:
     try:
         # Within the lease, as a webhook is: a broker that hangs would keep the claim for longer.
         async with asyncio.timeout(TIMEOUT_S):
@@ -140,7 +123,7 @@ async def _publish(running: Running, row: Mapping[str, Any]) -> Result:
     return Result("delivered")
 
 
-async def _record(running: Running, row: Mapping[str, Any], result: Result, started: datetime, took_ms: int) -> None:
+async def _record(running: Running, row: Row, result: Result, started: datetime, took_ms: int) -> None:
     """Mark, and log the attempt, in one transaction: neither without the other."""
     employer, event_id, attempts = (
         cast("str", row["employer"]),
@@ -151,7 +134,7 @@ async def _record(running: Running, row: Mapping[str, Any], result: Result, star
         attempts,
         secrets.randbelow(1000) / 1000,
         retry_after=result.retry_after,
-        scale=running.settings.retry_scale if running.settings.mode == "local" else 1.0,
+        scale=running.settings.wait_scale,
     )
     gave_up = False
     async with running.pool.acquire() as connection, connection.transaction():
