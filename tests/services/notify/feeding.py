@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from aiohttp import web
 from runtime.db import Pool
 from services.notify.feed_sender import LEASE_S, SQL, send_feeds
 from services.notify.subscriptions import Subscribed, add_subscription
-from tests.services.notify.receiving import until
+from tests.services.notify.receiving import beside, served, until
 from tests.services.notify.stored import running
 from workhardening_contracts.envelope import read_structured
 from workhardening_contracts.webhook import CHALLENGE_TYPE, PING_TYPE, challenge_answer, verify_v1, verify_v1a
@@ -73,31 +73,20 @@ class Clinic:
 async def receiving(pool: Pool, *, from_start: bool = False, name: str = "", **more: Any) -> AsyncGenerator[Clinic]:
     """A clinic that has subscribed; its row goes with it, so that no later test sends to it."""
     clinic = Clinic(name or f"c-{uuid4().hex[:8]}", **more)
-    app = web.Application()
-    app.router.add_post("/feed", clinic.receive)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    clinic.url = f"http://127.0.0.1:{runner.addresses[0][1]}/feed"
-    async with pool.acquire() as connection:
-        clinic.keys = await add_subscription(connection, clinic.name, clinic.url, from_start=from_start, local=True)
-    try:
-        yield clinic
-    finally:
-        await runner.cleanup()
-        await pool.execute("DELETE FROM subscriptions WHERE clinic = $1", clinic.name)
+    async with served(clinic.receive) as clinic.url:
+        async with pool.acquire() as connection:
+            clinic.keys = await add_subscription(connection, clinic.name, clinic.url, from_start=from_start, local=True)
+        try:
+            yield clinic
+        finally:
+            await pool.execute("DELETE FROM subscriptions WHERE clinic = $1", clinic.name)
 
 
 @asynccontextmanager
 async def sending(pool: Pool, **more: Any) -> AsyncGenerator[None]:
     """The worker beside the test. `more` are settings; a retry waits a thousandth unless they say so."""
-    task = asyncio.create_task(send_feeds(running(pool, **more)))
-    try:
+    async with beside(send_feeds(running(pool, **more))):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def row_of(pool: Pool, clinic: Clinic) -> asyncpg.Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -78,18 +78,22 @@ class Receiver:
 @asynccontextmanager
 async def receiving(pool: Pool, **more: Any) -> AsyncGenerator[Receiver]:
     receiver = Receiver(f"e-{uuid4().hex[:8]}", **more)
+    async with served(receiver.receive) as url:
+        async with pool.acquire() as connection:
+            receiver.endpoint = await add_endpoint(connection, receiver.employer, url, False, local=True)
+        yield receiver
+
+
+@asynccontextmanager
+async def served(receive: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncGenerator[str]:
+    """The URL on this machine at which what is posted is received."""
     app = web.Application()
-    app.router.add_post("/hook", receiver.receive)
+    app.router.add_post("/hook", receive)
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    async with pool.acquire() as connection:
-        receiver.endpoint = await add_endpoint(
-            connection, receiver.employer, f"http://127.0.0.1:{port}/hook", False, local=True
-        )
     try:
-        yield receiver
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
     finally:
         await runner.cleanup()
 
@@ -97,7 +101,14 @@ async def receiving(pool: Pool, **more: Any) -> AsyncGenerator[Receiver]:
 @asynccontextmanager
 async def sending(pool: Pool, publish: Any = None, **more: Any) -> AsyncGenerator[asyncio.Task[None]]:
     """The sender's worker beside the test. `more` are settings; a retry waits a thousandth unless they say so."""
-    task = asyncio.create_task(deliver(running(pool, publish, **more)))
+    async with beside(deliver(running(pool, publish, **more))) as task:
+        yield task
+
+
+@asynccontextmanager
+async def beside(worker: Coroutine[Any, Any, None]) -> AsyncGenerator[asyncio.Task[None]]:
+    """A worker beside the test, until the block ends."""
+    task = asyncio.create_task(worker)
     try:
         yield task
     finally:
