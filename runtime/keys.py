@@ -25,7 +25,8 @@ OVERLAP = timedelta(hours=24)
 
 _KEY = re.compile(r"whp_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _PREFIX = re.compile(r"(?:whp_)?([0-9a-f]{12})")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+"""An id of a clinic or an employer."""
 
 
 class KeyRefused(Exception):
@@ -44,7 +45,7 @@ async def issue_key(connection: Connection, kind: Kind, name: str) -> str:
     """A new key for this clinic, employer or role. It is returned once and cannot be read again. Raises KeyRefused."""
     if kind == "role" and name not in ROLES:
         raise KeyRefused(f"there is no such role: one of {', '.join(ROLES)}")
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise KeyRefused(f"an id of a {kind} has letters, digits and -_.: only, 64 at most")
     prefix = secrets.token_hex(6)
     key = f"whp_{prefix}_{secrets.token_urlsafe(32)}"

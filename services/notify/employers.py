@@ -10,6 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from runtime.db import Connection, queries
+from runtime.keys import NAME
 from services.notify.address import check_url, is_here
 from services.notify.challenge import Asked, challenge, ping
 from services.notify.signing import new_secret, new_seed, public_key, shared_secret
@@ -18,7 +19,6 @@ from workhardening_contracts.registry import EMPLOYER_TOPIC
 
 SQL = queries("services.notify")
 
-_EMPLOYER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 # What Kafka allows in a topic's name; an employer with a colon can only have a webhook.
 _TOPIC_PART = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -95,7 +95,7 @@ async def add_endpoint(
     `local` allows plain HTTP to this machine, which has nothing to prove; any other webhook gets nothing before
     `enable`. Raises EndpointRefused, and address.Refused for a URL it may not be.
     """
-    if not _EMPLOYER.fullmatch(employer):
+    if not NAME.fullmatch(employer):
         raise EndpointRefused("an employer's id is up to 64 letters, digits and _.:-")
     if (url is not None) == kafka:
         raise EndpointRefused("give an employer either a webhook URL or a Kafka topic")

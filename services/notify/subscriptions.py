@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from runtime.db import Connection, queries
+from runtime.keys import NAME
 from services.notify.address import check_url, is_here
 from services.notify.challenge import challenge, ping
 from services.notify.employers import EndpointRefused
@@ -16,8 +16,6 @@ from services.notify.signing import new_secret, new_seed, public_key, shared_sec
 from services.notify.wire import Result
 
 SQL = queries("services.notify")
-
-_CLINIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ async def add_subscription(
     `local` allows plain HTTP to this machine, which has nothing to prove; any other gets nothing before `enable`.
     Raises EndpointRefused, and address.Refused for a URL it may not be.
     """
-    if not _CLINIC.fullmatch(clinic):
+    if not NAME.fullmatch(clinic):
         raise EndpointRefused("a clinic's id is up to 64 letters, digits and _.:-")
     here = is_here(check_url(url, local=local), local=local)
     seed, secret = new_seed(), new_secret()
