@@ -18,7 +18,7 @@ BROKER = "broker"
 _DAYS = 3650
 
 
-def make(name: str = BROKER) -> tuple[str, str]:
+def make() -> tuple[str, str]:
     """(the authority's certificate, the broker's private key with its certificate), each as PEM."""
     authority, signer = _name("Work Hardening local stack"), ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
@@ -33,7 +33,7 @@ def make(name: str = BROKER) -> tuple[str, str]:
     uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     names = [x509.IPAddress(ip_address(HOST)), x509.DNSName("localhost")]
     leaf = (
-        _unsigned(_name(name), authority, key)
+        _unsigned(_name(BROKER), authority, key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         .add_extension(_use(signs=False), critical=True)
