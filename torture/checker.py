@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ops.target import CommandError, target
-from torture.checks import account, causes, employers, offsets, once, order, privacy, rest, states
+from torture.checks import account, causes, chain, employers, offsets, once, order, privacy, rest, states
 from torture.checks.readers import READS
 from torture.checks.violation import Violation
 from torture.evidence import Evidence, gather, read_ledger, read_samples, read_texts
@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     once.check,
     offsets.check,
     employers.check,
+    chain.check,
     privacy.check,
     rest.check,
     causes.check,

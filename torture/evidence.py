@@ -140,6 +140,8 @@ class Evidence:
     endpoints: list[Row] = field(default_factory=list[Row])
     deliveries: list[Row] = field(default_factory=list[Row])
     disclosures: list[Row] = field(default_factory=list[Row])
+    seals: list[Row] = field(default_factory=list[Row])
+    """The chains of the disclosure log."""
     feed: list[Row] = field(default_factory=list[Row])
     ledger: list[Row] | None = None
     """The simulator's ledger: each line of it."""
@@ -259,9 +261,12 @@ async def gather(target: Target, reads: Mapping[str, Sequence[str]]) -> Evidence
             "SELECT id, employer, case_ref, event_id, sequence, body, scopes, bases, status, reason, attempts,"
             " next_attempt_at <= now() AS due FROM deliveries ORDER BY employer, case_ref, sequence",
         )
+        # The seals first: what they seal is there before them.
+        evidence.seals = await rows(connection, "SELECT * FROM disclosure_seals")
         evidence.disclosures = await rows(
             connection,
-            "SELECT employer, case_ref, event_id, sequence, channel, scopes, bases, body_sha256 FROM disclosures",
+            "SELECT id, employer, case_ref, event_id, sequence, channel, scopes, bases, body_sha256, disclosed_at,"
+            " extract(epoch FROM now() - disclosed_at)::float8 AS age FROM disclosures",
         )
         evidence.feed = await rows(connection, "SELECT clinic, case_ref, source, event_id, event FROM feed")
         evidence.sessions = await rows(connection, SESSIONS)

@@ -91,8 +91,15 @@ async def _outbox(target: Target, service: str) -> int:
         return await connection.fetchval("SELECT count(*) FROM outbox WHERE held IS NULL")
 
 
+_OPEN = """
+SELECT EXISTS (SELECT FROM deliveries WHERE status = 'pending') OR EXISTS (
+    SELECT FROM disclosures d WHERE NOT EXISTS (SELECT FROM disclosure_seals s WHERE s.disclosure_id = d.id)
+)
+"""
+
+
 async def at_rest(target: Target, reads: Mapping[str, Sequence[str]], seen: Watch) -> None:
-    """Wait until every group has committed everything, no outbox has a row and no delivery is due, twice in a row."""
+    """Wait until every group has committed all, no outbox has a row, no delivery is due and all is sealed, twice."""
     quiet = 0
     while quiet < 2:
         before = len(seen.lag)
@@ -100,7 +107,7 @@ async def at_rest(target: Target, reads: Mapping[str, Sequence[str]], seen: Watc
             await asyncio.sleep(0.1)
         try:
             async with connected(target.database, "notify") as connection:
-                due = await connection.fetchval("SELECT count(*) FROM deliveries WHERE status = 'pending'")
+                due = await connection.fetchval(_OPEN)
         except LOST:
-            due = 1
+            due = True
         quiet = quiet + 1 if not due and not seen.most else 0

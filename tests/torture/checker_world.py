@@ -23,6 +23,8 @@ from runtime.event_log import Key
 from runtime.fold import Case, Handlers, Position, waiting_to_json
 from runtime.parking import headers_to_json
 from runtime.records import Record, open_record
+from services.notify.audit import Row as Disclosure
+from services.notify.audit import chained
 from services.notify.rows import DeliveryRow, FeedRow, RemoveCase, Withhold
 from simulator import admission, casework
 from simulator.casework import Case as ClinicCase
@@ -218,7 +220,8 @@ class World:
             row |= {"status": "delivered", "attempts": 1}
             named = {name: row[name] for name in ("employer", "case_ref", "event_id", "sequence", "scopes", "bases")}
             digest = hashlib.sha256(row["body"]).digest()
-            self.disclosures.append(named | {"channel": "webhook", "body_sha256": digest})
+            told = {"channel": "webhook", "body_sha256": digest, "disclosed_at": self.tick(), "age": 600.0}
+            self.disclosures.append({"id": len(self.disclosures) + 1} | named | told)
             data = json.loads(row["body"])["data"]
             update = Update(
                 row["employer"], row["case_ref"], row["sequence"], data["previous_sequence"], row["event_id"],
@@ -245,6 +248,7 @@ class World:
             endpoints=[{"employer": name, "kind": "webhook", "enabled": True} for name in self.books],
             deliveries=list(self.deliveries),
             disclosures=list(self.disclosures),
+            seals=sealed(self.disclosures),
             feed=[row for rows in self.feed.values() for row in rows],
             ledger=[{"what": "sent", **asdict(entry)} for entry in self.ledger.entries],
             books=dict(self.books),
@@ -266,6 +270,18 @@ class World:
             }
             for case in self.cases[service].values()
         ]  # fmt: skip
+
+
+def sealed(disclosures: Sequence[seen.Row]) -> list[seen.Row]:
+    """The seals of a log, as notify's sealer makes them."""
+    told = [
+        Disclosure(
+            row["id"], row["employer"], row["case_ref"], row["event_id"], row["sequence"], row["channel"],
+            tuple(row["scopes"]), tuple(row["bases"]), row["body_sha256"], row["disclosed_at"],
+        )
+        for row in disclosures
+    ]  # fmt: skip
+    return [asdict(seal) for seal in chained(told, {}, NOW + timedelta(days=1))]
 
 
 def _in_the_end(row: seen.Row, settled: Mapping[tuple[str, str, str], str], erased: set[str]) -> seen.Row:

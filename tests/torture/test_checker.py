@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.torture.checker_world import cohort
+from tests.torture.checker_world import cohort, sealed
 from torture.checker import check
 from torture.checks import account
 from torture.evidence import Evidence, Record, Sample, Tables
@@ -33,6 +33,7 @@ def spoilt(spoil: Spoil) -> set[tuple[str, str]]:
         services={name: Tables(**copy.deepcopy(_fields(tables))) for name, tables in whole.services.items()},
         deliveries=copy.deepcopy(whole.deliveries),
         disclosures=copy.deepcopy(whole.disclosures),
+        seals=copy.deepcopy(whole.seals),
         feed=copy.deepcopy(whole.feed),
         ledger=copy.deepcopy(whole.ledger),
         books=copy.deepcopy(whole.books),
@@ -338,15 +339,36 @@ def keep_the_state_of_the_erased(evidence: Evidence) -> None:
 
 def log_no_disclosure(evidence: Evidence) -> None:
     evidence.disclosures.pop()
+    evidence.seals = sealed(evidence.disclosures)
 
 
 def log_a_disclosure_twice(evidence: Evidence) -> None:
-    evidence.disclosures.append({**evidence.disclosures[0]})
+    evidence.disclosures.append({**evidence.disclosures[0], "id": 10**6})
+    evidence.seals = sealed(evidence.disclosures)
 
 
 def disclose_another_body(evidence: Evidence) -> None:
     row: Any = evidence.disclosures[-1]
     row["body_sha256"] = b"\0" * 32
+    evidence.seals = sealed(evidence.disclosures)
+
+
+def change_what_is_sealed(evidence: Evidence) -> None:
+    row: Any = evidence.disclosures[1]
+    row["bases"] = ["employer_pays"]
+
+
+def remove_what_is_sealed(evidence: Evidence) -> None:
+    del evidence.disclosures[1]
+
+
+def break_a_link(evidence: Evidence) -> None:
+    row: Any = evidence.seals[0]
+    row["hash"] = b"\0" * 32
+
+
+def seal_nothing(evidence: Evidence) -> None:
+    evidence.seals.clear()
 
 
 def never_come_to_rest(evidence: Evidence) -> None:
@@ -528,7 +550,10 @@ SEEDED: dict[str, tuple[Spoil, ...]] = {
         leak_into_a_log, leak_a_story_into_a_span, leak_into_a_header, leak_into_a_reason, leak_into_a_delivery,
         show_another_clinic, tell_a_stranger, keep_a_body_of_the_erased, keep_the_state_of_the_erased,
     ),
-    "I8": (log_no_disclosure, log_a_disclosure_twice, disclose_another_body),
+    "I8": (
+        log_no_disclosure, log_a_disclosure_twice, disclose_another_body, change_what_is_sealed, remove_what_is_sealed,
+        break_a_link, seal_nothing,
+    ),
     "I9": (
         never_come_to_rest, leave_the_outbox, fall_behind, sit_in_a_transaction, keep_others_from_a_lock,
         leave_an_update_due,
