@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,7 +22,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
 from runtime.cases import SQL
-from runtime.db import Pool, is_transient, reduce_error
+from runtime.db import is_transient, reduce_error
 from runtime.http import Bearer, guard_of, operations_caller, problems, running
 from runtime.keys import Bearer as Known
 from runtime.running import Running
@@ -50,6 +50,8 @@ class Gauge:
     """One number, or rows of (class of reason, number); it reads no more than an index and a bounded number of rows."""
     reasons: tuple[str, ...] = ()
     """The classes that are always told, of a query that gives rows."""
+    arguments: Callable[[Running], tuple[int, ...]] = lambda _: ()
+    """What the query is asked with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ GAUGES = (
         "whp_outbox_oldest_seconds",
         "How long the oldest event that is decided and that nothing holds has waited to be published.",
         SQL["oldest_unpublished"],
+        arguments=lambda it: (it.relay.floor,),
     ),
     Gauge(
         "whp_outbox_held_rows",
@@ -91,7 +94,7 @@ def add_metrics(app: FastAPI, gauges: Iterable[Gauge] = ()) -> None:
     async def metrics(request: Request) -> PlainTextResponse:
         """Prometheus's text format."""
         it = running(request)
-        found = [*_counted(it), *await _consumed(it), *await _asked(it.pool, mine)]
+        found = [*_counted(it), *await _consumed(it), *await _asked(it, mine)]
         return PlainTextResponse(written(found, {"service": it.service}), media_type=CONTENT_TYPE)
 
     app.add_api_route(
@@ -186,14 +189,14 @@ async def _consumed(it: Running) -> list[Metric]:
     ]
 
 
-async def _asked(pool: Pool, gauges: Iterable[Gauge]) -> list[Metric]:
+async def _asked(it: Running, gauges: Iterable[Gauge]) -> list[Metric]:
     """What the tables say; when they cannot be asked, that, so that the other figures still come."""
     found: list[Metric] = []
     up = 1.0
     try:
-        async with asyncio.timeout(DATABASE_S), pool.acquire(timeout=DATABASE_S) as connection:
+        async with asyncio.timeout(DATABASE_S), it.pool.acquire(timeout=DATABASE_S) as connection:
             for gauge in gauges:
-                rows = await connection.fetch(gauge.query)
+                rows = await connection.fetch(gauge.query, *gauge.arguments(it))
                 told = Metric(gauge.name, "gauge", gauge.help)
                 if gauge.reasons:
                     told.figures.extend(_by_reason({str(row[0]): int(row[1]) for row in rows}, gauge.reasons))

@@ -171,6 +171,11 @@ class Relay:
         """When the relay last looked at the outbox or at the lock; liveness reads it."""
         self.active = False
 
+    @property
+    def floor(self) -> int:
+        """Below this id the outbox has no row; 0 where this process does not lead and so does not know."""
+        return self._floor.at if self.active else 0
+
     def wake(self) -> None:
         """Rows were committed: publish now rather than at the next poll."""
         self._awake.set()

@@ -1,8 +1,8 @@
 -- name: oldest_unpublished
--- Seconds that the first row has waited which no refusal holds: what the relay would publish next.
+-- Seconds that the first row from the floor on has waited which no refusal holds: what the relay would publish next.
 SELECT coalesce(extract(epoch FROM now() - (
     SELECT created_at FROM outbox o
-    WHERE NOT EXISTS (SELECT FROM outbox h WHERE h.held IS NOT NULL AND h.topic = o.topic AND h.case_ref = o.case_ref)
+    WHERE id >= $1 AND NOT EXISTS (SELECT FROM outbox h WHERE h.held IS NOT NULL AND h.topic = o.topic AND h.case_ref = o.case_ref)
     ORDER BY id LIMIT 1
 )), 0)::float8
 

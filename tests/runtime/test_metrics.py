@@ -161,13 +161,33 @@ async def test_a_held_row_is_counted_and_makes_no_unpublished_one_look_old(dsn: 
         " VALUES ($1, $2, '{}', '', $3, now() - make_interval(secs => $4))"
     )
     held, other = uuid.uuid4(), uuid.uuid4()
-    assert await execute(dsn, SQL["oldest_unpublished"]) == 0
+    assert await execute(dsn, SQL["oldest_unpublished"], 0) == 0
     await execute(dsn, row, "t", held, "TopicAuthorizationFailedError", 900.0)
     await execute(dsn, row, "t", held, None, 800.0)
     assert await execute(dsn, SQL["count_held"]) == 1
-    assert await execute(dsn, SQL["oldest_unpublished"]) == 0, "it waits behind the held one"
+    assert await execute(dsn, SQL["oldest_unpublished"], 0) == 0, "it waits behind the held one"
     await execute(dsn, row, "t", other, None, 70.0)
-    assert 70 <= await execute(dsn, SQL["oldest_unpublished"]) < 100
+    assert 70 <= await execute(dsn, SQL["oldest_unpublished"], 0) < 100
+
+
+@pytest.mark.stack
+async def test_the_oldest_unpublished_row_is_looked_for_from_where_the_relay_reads(kafka: Kafka, dsn: str) -> None:
+    topic, out, case = await kafka.topic(1), await kafka.topic(1), uuid.uuid4()
+    await send(kafka.bootstrap, topic, [added(case, str(nth), 20) for nth in range(5)])
+    async with started(toy_handlers(topic, out, service=f"toy-{topic}"), topic, dsn, kafka.bootstrap) as process:
+
+        async def risen() -> bool:
+            return process.relay.floor > 1
+
+        await eventually(risen)
+        below = (
+            "INSERT INTO outbox (id, topic, case_ref, headers, value, created_at) OVERRIDING SYSTEM VALUE"
+            " VALUES (0, $1, $2, '{}', '', now() - interval '900 seconds')"
+        )
+        await execute(dsn, below, out, uuid.uuid4())
+        assert figure(await scraped(process), "whp_outbox_oldest_seconds") < 60
+        assert await execute(dsn, SQL["oldest_unpublished"], 0) >= 900
+    assert process.relay.floor == 0, "who does not lead does not know where the rows begin"
 
 
 @pytest.mark.stack
