@@ -25,8 +25,9 @@ $(READY): requirements/dev.txt pyproject.toml contracts/pyproject.toml $(PAGES)/
 setup: $(READY) ## make the virtual environment
 
 lock: ## compile requirements/*.in into locks of versions and hashes
-	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/app.in -o requirements/app.txt
-	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/dev.in -o requirements/dev.txt
+	@for name in app build dev; do \
+		$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+			requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 format: $(READY) ## format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

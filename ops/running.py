@@ -7,9 +7,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.local import stack
 from deploy.local.layout import layout_of
 from deploy.local.prepare import topics_and_rights
+from deploy.local.state import Stack
 from ops.app import answer, app, console, say, topics
 from ops.report import as_document, show, write_report
 from ops.target import ROOT, SERVICES, CommandError, target
@@ -29,6 +29,8 @@ def up(*, services: bool = True, secured: bool = False) -> None:
         Make the stack as it is in production: everybody logs in to Kafka, inside TLS, and may do only what the topics'
         files say. A stack stays what it was made as.
     """
+    from deploy.local import stack  # what starts servers is not installed where `whp` is deployed
+
     started = stack.up(ROOT, services=services, secured=secured, say=say)
     answer(f"front door      {started.front_door}")
     answer(f"employer door   {started.employer_door}")
@@ -41,6 +43,8 @@ def up(*, services: bool = True, secured: bool = False) -> None:
 @app.command
 def down() -> None:
     """Stop everything that `whp up` started; the data stays."""
+    from deploy.local import stack
+
     stack.down(ROOT, say=say)
 
 
@@ -75,7 +79,9 @@ def demo(*, cases: int = 60, seed: int = 1, report: Path | None = None) -> int:
 
 
 @contextmanager
-def _stack_for_demo() -> Generator[stack.Stack]:
+def _stack_for_demo() -> Generator[Stack]:
+    from deploy.local import stack
+
     before = stack.read(ROOT)
     mine = before is None or not before.pids
     running = stack.up(ROOT, say=say)

@@ -13,8 +13,8 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from deploy.local import stack as local
 from deploy.local.layout import layout_of
+from deploy.local.state import Stack, load
 from runtime.db import Connection
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,12 +55,21 @@ class Target:
         }
 
 
+def given(name: str) -> str | None:
+    """What the environment says, or else a file of WHP_SECRETS_DIR, as for the services; None where neither does."""
+    if name in os.environ or "WHP_SECRETS_DIR" not in os.environ:
+        return os.environ.get(name)
+    file = Path(os.environ["WHP_SECRETS_DIR"]) / name.lower()
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+
 def target() -> Target:
     """The running system. Raises CommandError when there is none."""
-    if "WHP_KAFKA_BOOTSTRAP" in os.environ and "WHP_ADMIN_DATABASE_URL" in os.environ:
+    kafka, database = given("WHP_KAFKA_BOOTSTRAP"), given("WHP_ADMIN_DATABASE_URL")
+    if kafka is not None and database is not None:
         return Target(
-            os.environ["WHP_KAFKA_BOOTSTRAP"],
-            os.environ["WHP_ADMIN_DATABASE_URL"],
+            kafka,
+            database,
             os.environ.get("WHP_FRONT_DOOR", ""),
             os.environ.get("WHP_EMPLOYER_DOOR", ""),
             os.environ.get("WHP_ZIPKIN"),
@@ -69,7 +78,7 @@ def target() -> Target:
             {},
             local=False,
         )
-    stack = local.read(ROOT)
+    stack = load(layout_of(ROOT))
     if stack is None or not stack.pids:
         raise CommandError(
             "no stack runs here: start one with `whp up`, or set WHP_KAFKA_BOOTSTRAP and WHP_ADMIN_DATABASE_URL"
@@ -77,7 +86,7 @@ def target() -> Target:
     return target_of(stack)
 
 
-def target_of(stack: local.Stack) -> Target:
+def target_of(stack: Stack) -> Target:
     """The addresses of a local stack."""
     return Target(
         stack.kafka,
@@ -122,10 +131,10 @@ def _text(value: Any) -> Any:
 
 def digest_key() -> bytes:
     """The key of the event bodies' digests, from WHP_DIGEST_KEY or the local stack. Raises CommandError."""
-    given = os.environ.get("WHP_DIGEST_KEY")
-    if given is None:
+    key = given("WHP_DIGEST_KEY")
+    if key is None:
         file = layout_of(ROOT).secrets / "digest-key"
         if not file.exists():
             raise CommandError("the digest key is not known: set WHP_DIGEST_KEY to the services' own")
-        given = file.read_text(encoding="utf-8")
-    return bytes.fromhex(given.strip())
+        key = file.read_text(encoding="utf-8")
+    return bytes.fromhex(key.strip())

@@ -7,7 +7,6 @@ from typing import Literal
 
 from runtime.migrate import apply_access, apply_service
 
-from . import kafka
 from .access import admit_partner, grant_services, set_passwords
 from .keys import issue_missing
 from .layout import StackError, layout_of
@@ -21,6 +20,8 @@ def prepare(root: Path, *, say: Callable[[str], None]) -> None:
 
     Raises StackError when no stack runs, and the errors of the migrations and of Kafka.
     """
+    from . import kafka  # it starts a broker, with what is not installed where `whp` is deployed
+
     layout = layout_of(root)
     stack = load(layout)
     if stack is None:
