@@ -7,7 +7,7 @@ READY := .venv/.ready
 PAGES := services/console/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test demo up down clean simulate torture sbom audit
+.PHONY: help setup lock format check test test-secured demo up down clean simulate torture sbom audit
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,10 +42,13 @@ check: $(READY) ## lint, types, imports, contracts
 test: $(READY) ## run every test on a real Kafka and PostgreSQL
 	$(BIN)/python -m pytest
 
+test-secured: $(READY) ## run every test once more, on a stack with logins, TLS and access lists
+	WHP_TEST_SECURED=1 $(BIN)/python -m pytest --deselect tests/torture/test_under_fire.py
+
 demo: $(READY) ## watch 60 simulated cases go from referral to a work-status update
 	@$(BIN)/whp demo
 
-up: $(READY) ## start the local stack and the four services
+up: $(READY) ## start the local stack and the five services
 	@$(BIN)/whp up
 
 down: $(READY) ## stop what `make up` started
