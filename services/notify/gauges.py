@@ -20,6 +20,12 @@ GAUGES = (
         _SQL["count_unaddressed"],
     ),
     Gauge(
+        "whp_deliveries_failed",
+        "Cases whose newest work-status update failed for good and was not pulled, by the reason. Counted to 10,000.",
+        _SQL["count_failed"],
+        ("refused", "retries_used_up", "defect", "backlog_expired", "other"),
+    ),
+    Gauge(
         "whp_endpoints_failing_seconds",
         "How long the enabled endpoint that has failed longest has taken nothing of what is due to it.",
         _SQL["longest_failing"],

@@ -19,6 +19,19 @@ SELECT count(*)::float8 FROM (
     LIMIT 10000
 ) AS unaddressed
 
+-- name: count_failed
+-- By the class of the reason, the newest updates of cases that failed for good and that their employer has not pulled since. Of
+-- the latest 10,000 that failed; the partial index holds only these.
+SELECT split_part(d.reason, '.', 1) AS class, count(*)::int AS count
+FROM (SELECT * FROM deliveries WHERE status = 'failed' ORDER BY id DESC LIMIT 10000) AS d
+WHERE NOT EXISTS (
+    SELECT FROM deliveries later
+    WHERE later.employer = d.employer AND later.case_ref = d.case_ref AND later.sequence > d.sequence
+) AND NOT EXISTS (
+    SELECT FROM disclosures p WHERE p.employer = d.employer AND p.event_id = d.event_id AND p.channel = 'pull'
+)
+GROUP BY 1
+
 -- name: count_held_messages
 -- Mail of clinics that have no mailbox yet; the partial index holds only these.
 SELECT count(*)::float8 FROM (SELECT FROM messages WHERE status = 'held' LIMIT 10000) AS held

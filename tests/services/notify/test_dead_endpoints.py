@@ -187,6 +187,39 @@ async def test_an_old_refusal_of_one_update_is_no_failing(pool: Pool) -> None:
     assert await pool.fetchval("SELECT enabled FROM endpoints WHERE employer = $1", receiver.employer)
 
 
+async def failed(pool: Pool) -> dict[str, int]:
+    """What /metrics says of updates that failed for good."""
+    query = next(gauge.query for gauge in GAUGES if gauge.name == "whp_deliveries_failed")
+    return {row["class"]: row["count"] for row in await pool.fetch(query)}
+
+
+async def test_a_case_whose_newest_update_was_refused_is_told_until_a_later_one_is_made(pool: Pool) -> None:
+    before = await failed(pool)
+    async with receiving(pool, answers=[400, 404]) as receiver:
+        first, second = await cases(pool, receiver.employer, 2)
+        async with sending(pool):
+            for ref in (first, second):
+                await until(status_of(pool, ref, 1, "failed"))
+            assert await failed(pool) == before | {"refused": before.get("refused", 0) + 2}
+            await fold(pool, [revised(2, 9)], first)
+            await until(status_of(pool, first, 2, "delivered"))
+    assert await failed(pool) == before | {"refused": before.get("refused", 0) + 1}
+
+
+async def test_what_failed_and_was_pulled_since_is_told_no_more(pool: Pool) -> None:
+    before = await failed(pool)
+    employer, (ref,) = await endpoint(pool)
+    await tell(pool, employer, ref, 1)
+    await pool.execute("UPDATE deliveries SET status = 'failed', reason = 'defect.KeyError' WHERE case_ref = $1", ref)
+    assert await failed(pool) == before | {"defect": before.get("defect", 0) + 1}
+    await pool.execute(
+        "INSERT INTO disclosures (employer, case_ref, event_id, sequence, channel, scopes, bases, body_sha256)"
+        " SELECT employer, case_ref, event_id, sequence, 'pull', scopes, bases, '' FROM deliveries WHERE case_ref = $1",
+        ref,
+    )
+    assert await failed(pool) == before
+
+
 async def test_a_disabled_endpoints_backlog_is_kept_for_thirty_days_and_then_recorded(pool: Pool) -> None:
     employer, (old, young) = await endpoint(pool, 2)
     await tell(pool, employer, old, 1)
@@ -238,12 +271,22 @@ async def test_an_employer_that_was_down_for_three_days_ends_with_exactly_what_i
         assert sequences == sorted(set(sequences))
         assert [each.previous_sequence for each in told[ref]] == [0, *sequences[:-1]]
     rows = await pool.fetch(
-        "SELECT case_ref, sequence, status, reason FROM deliveries WHERE employer = $1", receiver.employer
+        "SELECT case_ref, sequence, event_id, status, reason, attempts, superseded_by FROM deliveries WHERE employer = $1",
+        receiver.employer,
     )
-    assert {row["status"] for row in rows} == {"delivered", "withheld"}
+    assert {row["status"] for row in rows} == {"delivered", "withheld", "coalesced"}
     delivered = {(str(row["case_ref"]), row["sequence"]) for row in rows if row["status"] == "delivered"}
     assert delivered == {(each.case_ref, each.sequence) for each in receiver.taken}
     assert len(receiver.taken) == len(delivered)
+    place = {row["event_id"]: (row["case_ref"], row["sequence"]) for row in rows}
+    replaced = [row for row in rows if row["status"] == "coalesced"]
+    assert all(place[row["superseded_by"]] == (row["case_ref"], row["sequence"] + 1) for row in replaced)
+    assert {row["attempts"] for row in replaced} == {0}
+    # Nobody who comes back is told last week's plan: the revised one was not tried anywhere before the signature came.
+    assert {row["case_ref"] for row in replaced if row["sequence"] == 2} == set(steady)
+    everything = {(row["case_ref"], row["sequence"]) for row in replaced if row["case_ref"] not in revoked}
+    everything |= {(UUID(case), sequence) for case, sequence in delivered}
+    assert everything == {(ref, n) for ref in steady for n in (1, 2, 3)} | {(ref, n) for ref in early for n in (1, 2)}
     kept_back = {row["case_ref"] for row in rows if row["reason"] == "not_permitted"}
     assert kept_back == set(revoked)
     assert await probes(pool, receiver) > 36, "it was tried all the time"
