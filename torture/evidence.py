@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ops.kafka import EMPLOYER_TOPIC, OWN_TOPIC, partitions, records, topic_names
-from ops.target import SERVICES, Target, connected
+from ops.target import DECIDING as SERVICES
+from ops.target import Target, connected
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
 from workhardening_contracts.kafka import client_options
 
