@@ -32,19 +32,33 @@ async def _asked(database: str, ask: Callable[[Connection], Awaitable[T]]) -> T:
 
 @keys.command(name="issue")
 def keys_issue(
-    *, clinic: str | None = None, employer: str | None = None, role: str | None = None, json: Json = False
+    *,
+    clinic: str | None = None,
+    clinician: str | None = None,
+    employer: str | None = None,
+    role: str | None = None,
+    json: Json = False,
 ) -> None:
     """Issue a key, bound to one clinic, one employer or one role. It is shown once and cannot be read again.
 
     Parameters
     ----------
+    clinic
+        For the clinic's software.
+    clinician
+        For one person of this clinic, at the console: it sees the clinic's cases and signs.
     role
-        `operations` (reads /metrics) or `clinician`.
+        `operations` (reads /metrics, mends parked cases) or `console` (the console's own).
     """
-    bound: tuple[tuple[Kind, str | None], ...] = (("clinic", clinic), ("employer", employer), ("role", role))
+    bound: tuple[tuple[Kind, str | None], ...] = (
+        ("clinic", clinic),
+        ("clinician", clinician),
+        ("employer", employer),
+        ("role", role),
+    )
     given: list[tuple[Kind, str]] = [(kind, name) for kind, name in bound if name is not None]
     if len(given) != 1:
-        raise CommandError("say for whom: exactly one of --clinic, --employer or --role")
+        raise CommandError("say for whom: exactly one of --clinic, --clinician, --employer or --role")
     kind, name = given[0]
     key = asyncio.run(issue(target().database, kind, name))
     answer(as_json({"kind": kind, "name": name, "key": key}) if json else key)

@@ -19,12 +19,12 @@ from workhardening_contracts.kafka import read_address
 
 @app.command
 def up(*, services: bool = True, secured: bool = False) -> None:
-    """Start Kafka, PostgreSQL, the trace viewer and the four services; what runs already is used as it is.
+    """Start Kafka, PostgreSQL, the trace viewer and the five services; what runs already is used as it is.
 
     Parameters
     ----------
     services
-        Whether the four services start, too.
+        Whether the five services start, too.
     secured
         Make the stack as it is in production: everybody logs in to Kafka, inside TLS, and may do only what the topics'
         files say. A stack stays what it was made as.
@@ -34,6 +34,7 @@ def up(*, services: bool = True, secured: bool = False) -> None:
     started = stack.up(ROOT, services=services, secured=secured, say=say)
     answer(f"front door      {started.front_door}")
     answer(f"employer door   {started.employer_door}")
+    answer(f"console         {started.console}")
     broker = read_address(started.kafka)
     answer(f"kafka           {broker.servers}{' (TLS, with logins)' if broker.login else ''}")
     answer(f"traces          {started.zipkin or 'not available'}")

@@ -18,7 +18,8 @@ from deploy.local.state import Stack, load
 from runtime.db import Connection
 
 ROOT = Path(__file__).resolve().parent.parent
-SERVICES = ("intake", "planning", "progress", "notify")
+DECIDING = ("intake", "planning", "progress", "notify")
+SERVICES = (*DECIDING, "console")
 
 
 class CommandError(Exception):

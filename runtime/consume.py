@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
@@ -36,6 +37,7 @@ from runtime.membership import Membership
 from runtime.poll import Poll, record_of
 from runtime.records import Ignored, Item, Lost, Opened, Record, open_record
 from runtime.settings import Settings
+from runtime.stages import STAGES, Histogram, Lap, Stopwatch
 from runtime.telemetry import Telemetry
 from runtime.within import within
 from workhardening_contracts.envelope import Event
@@ -76,6 +78,11 @@ class Counts:
     """By the class of the reason: what stands before its first dot."""
     dead_lettered: Counter[str] = field(default_factory=Counter[str])
     """Likewise."""
+    consumed: Counter[str] = field(default_factory=Counter[str])
+    """Records that Kafka handed over, by topic, those of batches that then failed included."""
+    durations: Histogram = field(default_factory=Histogram)
+    """Seconds from a batch's records to its committed offsets."""
+    stages: dict[str, Histogram] = field(default_factory=lambda: {stage: Histogram() for stage in STAGES})
 
 
 class Consumer(Generic[S, P]):
@@ -91,13 +98,15 @@ class Consumer(Generic[S, P]):
         telemetry: Telemetry,
         committed: Callable[[], None],
     ) -> None:
-        self._handlers = handlers
+        self.handlers = handlers
         self._topics = topics
-        self._writers = writers
+        self.writers = writers
         self._pool = pool
         self._settings = settings
         self._telemetry = telemetry
         self._committed = committed
+        # As the conventions have it: from the general to the special.
+        self._namespace = f"{urlsplit(settings.database_url.get_secret_value()).path[1:]}|{handlers.service}"
         self._digest_key = bytes.fromhex(settings.digest_key.get_secret_value())
         self._idle = asyncio.Event()
         self._idle.set()
@@ -172,41 +181,52 @@ class Consumer(Generic[S, P]):
             self._idle.set()
 
     async def _process(self, raw: Sequence[Any]) -> None:
+        lap = Stopwatch()
         records = [record_of(entry) for entry in raw]
         for position in (record.position for record in records):
             # What came first since the assignment is the first that is not finished.
             self._done.setdefault(TopicPartition(position.topic, position.partition), position.offset)
-        opened, spans = self._open(records)
-        try:
-            writes = await self._write(opened, {record.position.partition for record in records})
-        finally:
-            for span in spans:
-                span.end()
-        await self._commit_offsets(records)
+            self.counts.consumed[position.topic] += 1
+        opened, spans, sampled = self._open(records)
+        lap("open")
+        topics = sorted({record.position.topic for record in records})
+        with self._telemetry.processing_batch(topics, self._membership.group, len(records), sampled):
+            try:
+                writes = await self._write(opened, {record.position.partition for record in records}, lap)
+            finally:
+                for span in spans:
+                    span.end()
+            await self._commit_offsets(records)
+        lap("offsets")
         self._committed()
-        self._count(records, writes)
+        self._count(records, writes, lap)
 
-    def _open(self, records: Sequence[Record]) -> tuple[list[Item], list[Span]]:
+    def _open(self, records: Sequence[Record]) -> tuple[list[Item], list[Span], list[str]]:
+        """The records' items; of those that are sampled, the spans and the contexts that they bore."""
         items: list[Item] = []
         spans: list[Span] = []
-        group = f"whp.{self._handlers.service}"
+        sampled: list[str] = []
         for record in records:
-            item = open_record(record, self._handlers, self._digest_key)
+            item = open_record(record, self.handlers, self._digest_key)
             if isinstance(item, Opened):
-                span, envelope = self._telemetry.processing(item.event.envelope, record.position, group)
-                if span is not None:
+                bore = item.event.envelope.traceparent
+                span, envelope = self._telemetry.processing(
+                    item.event.envelope, record.position, self._membership.group
+                )
+                if span is not None and bore is not None:
                     spans.append(span)
+                    sampled.append(bore)
                     item = replace(item, event=Event(envelope, item.event.data))
             items.append(item)
-        return items, spans
+        return items, spans, sampled
 
-    async def _write(self, items: Sequence[Item], partitions: set[int]) -> Writes[S]:
+    async def _write(self, items: Sequence[Item], partitions: set[int], lap: Lap) -> Writes[S]:
         """The batch's transaction, tried again while the error passes by itself. Raises Halt when it does not."""
         started, delay = time.monotonic(), 0.05
         one_by_one = False
         while True:
             try:
-                return await self._attempt(items, partitions, one_by_one)
+                return await self._attempt(items, partitions, one_by_one, lap)
             except _Failed as failure:
                 if not failure.passes:
                     if one_by_one:
@@ -220,21 +240,25 @@ class Consumer(Generic[S, P]):
             self.counts.retries += 1
             log.warning("batch is tried again", reason=reason)
             await asyncio.sleep(delay * (0.5 + random.random()))  # noqa: S311 - jitter
+            lap("retry")
             delay = min(delay * 2, 2.0)
 
-    async def _attempt(self, items: Sequence[Item], partitions: set[int], one_by_one: bool) -> Writes[S]:
+    async def _attempt(self, items: Sequence[Item], partitions: set[int], one_by_one: bool, lap: Lap) -> Writes[S]:
         connection: Connection | None = None
         try:
             async with self._pool.acquire(timeout=10) as connection:
                 try:
-                    async with connection.transaction():
-                        await lock_partitions(connection, partitions)
-                        drill.point("claimed")
-                        if one_by_one:
-                            writes = await self._isolate(connection, items)
-                        else:
-                            writes = await apply(connection, items, self._handlers, self._writers, {})
-                        drill.point("before_commit")
+                    with self._telemetry.transaction(self._namespace):
+                        async with connection.transaction():
+                            await lock_partitions(connection, partitions)
+                            lap("lock")
+                            drill.point("claimed")
+                            if one_by_one:
+                                writes = await self._isolate(connection, items, lap)
+                            else:
+                                writes = await apply(connection, items, self.handlers, self.writers, {}, lap)
+                            drill.point("before_commit")
+                        lap("commit")
                     drill.point("after_commit")
                     return writes
                 except Conflict:
@@ -247,25 +271,25 @@ class Consumer(Generic[S, P]):
         except Exception as error:
             raise _Failed(reduce_error(error), passes=is_transient(error)) from error
 
-    async def _isolate(self, connection: Connection, items: Sequence[Item]) -> Writes[S]:
+    async def _isolate(self, connection: Connection, items: Sequence[Item], lap: Lap) -> Writes[S]:
         """Write a batch by halves, behind savepoints, down to the record that cannot be written: its case is parked."""
         try:
             async with connection.transaction():
-                return await apply(connection, items, self._handlers, self._writers, {})
+                return await apply(connection, items, self.handlers, self.writers, {}, lap)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             if is_transient(error, connection) or not blames_record(error):
                 raise
             blamed = f"write.{reduce_error(error)}"
         if len(items) > 1:
             half = len(items) // 2
-            first = await self._isolate(connection, items[:half])
-            return first.joined(await self._isolate(connection, items[half:]))
+            first = await self._isolate(connection, items[:half], lap)
+            return first.joined(await self._isolate(connection, items[half:], lap))
         (item,) = items
         if isinstance(item, Ignored | Lost):
             raise Halt(blamed)
         async with connection.transaction():
             condemned = {item.record.position: blamed}
-            return await apply(connection, items, self._handlers, self._writers, condemned)
+            return await apply(connection, items, self.handlers, self.writers, condemned, lap)
 
     async def _commit_offsets(self, records: Sequence[Record]) -> None:
         offsets: dict[TopicPartition, int] = {}
@@ -281,11 +305,14 @@ class Consumer(Generic[S, P]):
             log.warning("offsets not committed", error=type(error).__name__)
         drill.point("offsets_committed")
 
-    def _count(self, records: Sequence[Record], writes: Writes[S]) -> None:
+    def _count(self, records: Sequence[Record], writes: Writes[S], lap: Stopwatch) -> None:
         now = time.monotonic()
         self.last_progress = now
         counts = self.counts
         counts.batches += 1
+        counts.durations.add(sum(lap.took.values()))
+        for stage, seconds in lap.took.items():
+            counts.stages[stage].add(seconds)
         counts.records += len(records)
         counts.duplicates += writes.duplicates
         counts.parked.update(row.reason.partition(".")[0] for row in writes.parked)

@@ -108,8 +108,17 @@ async def employer_caller(request: Request, given: Bearer) -> str:
 
 async def operations_caller(request: Request, given: Bearer) -> None:
     """Lets in a key of the role `operations`. Raises Problem 401, 403 and 429 likewise."""
-    if await _caller(request, given, "role") != "operations":
-        raise Problem(403, "forbidden", "this door is for keys of the role operations")
+    await _in_role(request, given, "operations")
+
+
+async def console_caller(request: Request, given: Bearer) -> None:
+    """Lets in a key of the role `console`. Raises Problem 401, 403 and 429 likewise."""
+    await _in_role(request, given, "console")
+
+
+async def _in_role(request: Request, given: Bearer, role: str) -> None:
+    if await _caller(request, given, "role") != role:
+        raise Problem(403, "forbidden", f"this door is for keys of the role {role}")
 
 
 async def _caller(request: Request, given: Bearer, kind: str) -> str:

@@ -16,9 +16,10 @@ from typing import Literal
 from runtime.cases import SQL
 from runtime.db import Connection, Pool
 
-Kind = Literal["clinic", "employer", "role"]
+Kind = Literal["clinic", "clinician", "employer", "role"]
+"""`clinic`: its software. `clinician`: a person of that clinic at the console."""
 
-ROLES = ("clinician", "operations")
+ROLES = ("operations", "console")
 
 OVERLAP = timedelta(hours=24)
 """How long a rotated key lives beside its successor: a day covers a partner's own roll-out, and a night shift."""
@@ -42,11 +43,15 @@ class Bearer:
 
 
 async def issue_key(connection: Connection, kind: Kind, name: str) -> str:
-    """A new key for this clinic, employer or role. It is returned once and cannot be read again. Raises KeyRefused."""
+    """A new key, bound to this clinic, employer or role. It is returned once and cannot be read again.
+
+    Raises KeyRefused.
+    """
     if kind == "role" and name not in ROLES:
         raise KeyRefused(f"there is no such role: one of {', '.join(ROLES)}")
     if not NAME.fullmatch(name):
-        raise KeyRefused(f"an id of a {kind} has letters, digits and -_.: only, 64 at most")
+        whose = "clinic" if kind == "clinician" else kind
+        raise KeyRefused(f"an id of a {whose} has letters, digits and -_.: only, 64 at most")
     prefix = secrets.token_hex(6)
     key = f"whp_{prefix}_{secrets.token_urlsafe(32)}"
     await connection.execute(SQL["add_key"], prefix, digest(key), kind, name)

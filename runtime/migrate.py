@@ -23,7 +23,7 @@ _FILE = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
 _WRITES = "SELECT, INSERT, UPDATE, DELETE"
 
 # Every service has a door: /metrics asks for a key of operations.
-ACCESS_READERS = ("intake", "planning", "progress", "notify")
+ACCESS_READERS = ("intake", "planning", "progress", "notify", "console")
 
 _NAME = re.compile(r"^[a-z_][a-z0-9_]*$")
 

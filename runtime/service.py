@@ -29,14 +29,16 @@ from runtime.db import Pool, Writer, open_pool, reduce_error
 from runtime.fold import Handlers
 from runtime.guard import guard_of
 from runtime.http import make_app
+from runtime.logs import set_up_logs
 from runtime.metrics import Gauge, add_metrics
 from runtime.migrate import pending
+from runtime.operations import add_operations
 from runtime.parking import expire_dead_letters
 from runtime.relay import Publisher, Relay, transient
 from runtime.retry import expire_waiting
 from runtime.running import Running
 from runtime.settings import Settings, read_settings
-from runtime.telemetry import Telemetry, set_up_logs, set_up_traces
+from runtime.telemetry import Telemetry, set_up_traces
 from runtime.within import within
 from workhardening_contracts.kafka import read_address
 
@@ -67,6 +69,8 @@ class Service:
     routers: tuple[APIRouter, ...] = ()
     workers: tuple[Callable[[Running], Coroutine[Any, Any, None]], ...] = ()
     gauges: tuple[Gauge, ...] = ()
+    adds: tuple[Callable[[FastAPI], None], ...] = ()
+    """What its application has beside doors: pages, static files."""
 
 
 def run(service: Service) -> None:
@@ -81,8 +85,11 @@ def doors(service: Service, settings: Settings | None = None) -> FastAPI:
     """All that a service answers by HTTP; `app.state.running` is set when it has started."""
     app = make_app(service.name, settings and guard_of(settings))
     add_metrics(app, service.gauges)
+    add_operations(app)
     for router in service.routers:
         app.include_router(router)
+    for add in service.adds:
+        add(app)
     return app
 
 

@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from deploy.local import kafka, postgres
-from deploy.local.provision import SERVICES
+from deploy.local.provision import DECIDING as SERVICES
 from ops.target import in_schema
 from runtime.relay import Relay
 from runtime.telemetry import set_up_traces

@@ -26,7 +26,9 @@ from deploy.local.keys import issue_missing
 from deploy.local.layout import Layout, StackError, make_folders
 from deploy.local.ports import HOST, is_free
 from deploy.local.prepare import partner_topic, tables_and_topics
-from deploy.local.provision import SERVICES, make_database, provision
+from deploy.local.provision import DECIDING as SERVICES
+from deploy.local.provision import SERVICES as PROVISIONED
+from deploy.local.provision import make_database, provision
 from deploy.local.state import Keys, Service, Stack, save
 from ops.target import ROOT, Target, target_of
 from torture.proxy import Remote, remote
@@ -146,7 +148,7 @@ async def ground(clinics_with_topics: Sequence[str]) -> AsyncGenerator[Ground]:
 async def _prepare(raised: Ground, clinics_with_topics: Sequence[str]) -> None:
     layout, port = raised.layout, raised.ports["postgres"]
     await make_database(postgres.dsn(layout, postgres.ADMIN, port, "postgres"))
-    await provision(raised.stack.database, {name: postgres.password(layout, name) for name in SERVICES})
+    await provision(raised.stack.database, {name: postgres.password(layout, name) for name in PROVISIONED})
     await tables_and_topics(ROOT, raised.stack)
     raised.stack.keys = await issue_missing(raised.stack.database, Keys())
     for clinic in clinics_with_topics:

@@ -18,7 +18,7 @@ import httpx
 
 from deploy.local import processes
 from deploy.local.layout import Layout
-from deploy.local.provision import SERVICES
+from deploy.local.provision import DECIDING as SERVICES
 from deploy.local.services import environment, log_file
 from deploy.local.state import Stack
 from ops.target import ROOT

@@ -25,7 +25,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from ops.kafka import partitions, read_to
-from ops.target import SERVICES, Target, connected
+from ops.target import DECIDING as SERVICES
+from ops.target import Target, connected
 from torture.checks import account, once, order, rest
 from torture.checks.readers import READS, due, is_own, logged
 from torture.checks.violation import Violation

@@ -16,7 +16,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from deploy.local.provision import SERVICES
+from deploy.local.provision import DECIDING as SERVICES
 from ops.kafka import partitions
 from ops.registered import handlers_of, service_of
 from ops.target import in_schema

@@ -17,7 +17,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ops.kafka import partitions
-from ops.target import SERVICES, CommandError, Target, connected
+from ops.target import DECIDING as SERVICES
+from ops.target import CommandError, Target, connected
 from torture.evidence import Sample
 
 EVERY_S = 2.0

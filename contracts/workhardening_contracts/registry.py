@@ -12,7 +12,7 @@ from workhardening_contracts import clinic, intake, planning, progress, readines
 from workhardening_contracts.contract import EventData, Violation, violation_of
 from workhardening_contracts.envelope import Envelope, Event, strict_json
 
-Service = Literal["intake", "planning", "progress", "notify"]
+Service = Literal["intake", "planning", "progress", "notify", "console"]
 
 CLINIC_TOPIC = "clinic.events.v1"
 INTAKE_TOPIC = "intake.events.v1"

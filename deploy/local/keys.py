@@ -1,8 +1,8 @@
-"""The API keys of the local stack's clinics and employers: issued once, kept in stack.json for whoever plays them."""
+"""The API keys of the local stack: issued once, kept in stack.json for whoever plays clinics, employers and people."""
 
 import asyncpg
 
-from runtime.keys import Kind, issue_key
+from runtime.keys import ROLES, Kind, issue_key
 
 from .state import Keys
 
@@ -17,6 +17,8 @@ async def issue_missing(database: str, known: Keys) -> Keys:
     try:
         return Keys(
             clinics=await _issued(connection, "clinic", CLINICS, known.clinics),
+            clinicians=await _issued(connection, "clinician", CLINICS, known.clinicians),
+            roles=await _issued(connection, "role", ROLES, known.roles),
             employers=await _issued(connection, "employer", EMPLOYERS, known.employers),
             kafka=known.kafka,
         )

@@ -14,6 +14,7 @@ DEFAULTS = {
     "planning": 18002,
     "progress": 18003,
     "notify": 18004,
+    "console": 18005,
 }
 
 

@@ -6,7 +6,8 @@ import asyncpg
 
 DATABASE = "whp"
 OWNER = "whp_owner"
-SERVICES = ("intake", "planning", "progress", "notify")
+DECIDING = ("intake", "planning", "progress", "notify")
+SERVICES = (*DECIDING, "console")
 # API keys: each service has a door and may look.
 ACCESS = "access"
 # What notify acts as where an employer asks: it sees that employer's rows only (services/notify/migrations).

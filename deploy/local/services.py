@@ -1,5 +1,6 @@
 """What a service of the local stack is started with, and when it counts as ready."""
 
+import json
 import secrets
 import time
 from collections.abc import Collection
@@ -38,9 +39,22 @@ def environment(layout: Layout, stack: Stack, name: str) -> dict[str, str]:
         "OTEL_SERVICE_NAME": name,
         "PYTHONUNBUFFERED": "1",
     }
+    if name == "console":
+        settings |= _of_console(layout, stack)
     if stack.otlp is not None:
         settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = stack.otlp
     return settings
+
+
+def _of_console(layout: Layout, stack: Stack) -> dict[str, str]:
+    doors = {each: f"http://{HOST}:{service.port}" for each, service in stack.services.items()}
+    settings = {
+        "WHP_CONSOLE_SERVICES": json.dumps(doors),
+        "WHP_CONSOLE_SESSION_SECRET": secret(layout, "console-session", lambda: secrets.token_hex(32)),
+        "WHP_CONSOLE_KEY": stack.keys.roles["console"],
+        "WHP_CONSOLE_OPERATIONS_KEY": stack.keys.roles["operations"],
+    }
+    return settings if stack.zipkin is None else settings | {"WHP_CONSOLE_TRACES_URL": stack.zipkin}
 
 
 def is_ready(port: int) -> bool:

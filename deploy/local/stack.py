@@ -1,4 +1,4 @@
-"""Start and stop the local stack: Kafka, PostgreSQL, the trace viewer and the four services.
+"""Start and stop the local stack: Kafka, PostgreSQL, the trace viewer and the five services.
 
 What runs is found by the marks on the processes, not by what a file says, so that a start survives whatever an
 earlier one left behind. `up` and `down` block: call them from a thread when an event loop runs.
@@ -90,6 +90,7 @@ def _up(root: Path, layout: Layout, services: bool, traces: bool, say: Callable[
             keeper = _start_services(root, layout, say)
         await_ready(layout, keeper, SERVICES)
         say(f"services are ready; clinics send to http://{HOST}:{ports['intake']}")
+        say(f"people look at http://{HOST}:{ports['console']}, with a key of `clinicians` or `roles` in stack.json")
     if viewer and not infrastructure.await_viewer(layout, viewer, ports, say):
         change(layout, _without_viewer)
     stack = load(layout)
@@ -139,6 +140,7 @@ def _write_down(layout: Layout, pids: dict[str, int], ports: dict[str, int], kee
             otlp=f"http://{HOST}:{ports['otlp']}" if zipkin.FORWARDER in pids else None,
             front_door=f"http://{HOST}:{ports['intake']}",
             employer_door=f"http://{HOST}:{ports['notify']}",
+            console=f"http://{HOST}:{ports['console']}",
             services={
                 name: kept.get(name)
                 or Service(port=ports[name], database=postgres.dsn(layout, name, ports["postgres"]))

@@ -20,9 +20,12 @@ class Service(BaseModel):
 
 
 class Keys(BaseModel, extra="forbid"):
-    """The demo's API keys by clinic and by employer, and addresses of Kafka by user where one logs in there."""
+    """The demo's API keys by whom they are bound to, and addresses of Kafka by user where one logs in there."""
 
     clinics: dict[str, str] = {}
+    clinicians: dict[str, str] = {}
+    """By clinic: for a person at the console."""
+    roles: dict[str, str] = {}
     employers: dict[str, str] = {}
     kafka: dict[str, str] = {}
 
@@ -36,6 +39,7 @@ class Stack(BaseModel):
     otlp: str | None = None
     front_door: str
     employer_door: str
+    console: str = ""
     services: dict[str, Service] = {}
     keys: Keys = Keys()
     pids: dict[str, int] = {}

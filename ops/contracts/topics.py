@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from workhardening_contracts import registry
 
-Party = Literal["intake", "planning", "progress", "notify", "clinic", "employer"]
+Party = Literal["intake", "planning", "progress", "notify", "console", "clinic", "employer"]
 
 
 class Topic(BaseModel):

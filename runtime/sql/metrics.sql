@@ -22,3 +22,11 @@ SELECT coalesce(extract(epoch FROM now() - min(parked_at)), 0)::float8 FROM park
 -- Records that name no readable case, by the class of the reason. Counted to a limit, since nobody may ever clear them.
 SELECT split_part(reason, '.', 1) AS class, count(*)::int AS count FROM (SELECT reason FROM dead_letter LIMIT 10000) AS dead
 GROUP BY 1
+
+-- name: count_unpublished
+-- What is decided and not published yet, counted to a limit.
+SELECT count(*)::float8 FROM (SELECT FROM outbox LIMIT 10000) AS unpublished
+
+-- name: count_all_dead_letters
+-- Records that name no readable case, counted to a limit.
+SELECT count(*)::float8 FROM (SELECT FROM dead_letter LIMIT 10000) AS dead

@@ -52,7 +52,9 @@ class Visitor:
     """`whp_<prefix>` of a key, or the user's name as the proxy tells it."""
     role: Role
     clinic: str | None
-    """A clinician's; None for operations."""
+    """A clinician's, of several the first; None for operations."""
+    clinics: tuple[str, ...] = ()
+    """All clinics whose cases a clinician may see: one by a key, maybe several by a proxy."""
 
 
 # --- caseload
@@ -60,7 +62,7 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class CaseloadFilter:
-    """None: whichever. A clinician sees their own clinic's cases whatever `clinic` says."""
+    """None: whichever. Clinicians see cases of their own clinics only, whatever `clinic` says."""
 
     clinic: str | None = None
     week: int | None = None
@@ -274,7 +276,7 @@ class Seen:
     at: datetime
     who: str
     role: Role
-    what: Literal["case", "sign_off", "preview", "employer"]
+    what: Literal["case", "sign_off", "preview", "sign", "employer"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,14 @@ import structlog
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel
 
-from runtime.http import Problem, clinic_caller, problems, running
+from runtime.http import Problem, clinic_caller, console_caller, problems, running
+from runtime.keys import NAME
 from runtime.relay import transient
 from services.intake.admission import Admitted, Desk, admit
 from services.intake.receipts import PostgresReceipts
 from services.intake.screening import FINDINGS, MAX_BODY, Refused, close_all, violated
 from workhardening_contracts import registry
+from workhardening_contracts.clinic import ReadinessSigned
 from workhardening_contracts.envelope import (
     BINARY,
     MENDS,
@@ -150,7 +152,35 @@ async def post_event(request: Request, clinic: Caller, desk: AtDesk) -> dict[str
     header = request.headers.get("traceparent", "")
     if envelope.traceparent is None and _TRACEPARENT.fullmatch(header):
         envelope = replace(envelope, traceparent=header)
-    admitted = await _admit(desk, clinic, envelope)
+    return _taken(await _admit(desk, clinic, envelope))
+
+
+@router.post(
+    "/v1/clinics/{clinic}/signatures",
+    status_code=202,
+    response_model=Taken,
+    responses=problems(401, 403, 409, 413, 422, 503),
+    openapi_extra=_EVENT,
+    dependencies=[Depends(console_caller)],
+)
+async def post_signature(
+    request: Request, clinic: Annotated[str, Path(pattern=NAME.pattern, max_length=64)], desk: AtDesk
+) -> dict[str, Any]:
+    """Take in a signature that a clinician of this clinic gave at the console. It is a clinic's event like any other;
+    of all that clinics say the console may say only this."""
+    try:
+        envelope = read_http(request.headers.items(), await _body(request))
+    except Violation as error:
+        raise _refusal(clinic, violated(error)) from None
+    except Refused as refused:
+        raise _refusal(clinic, refused) from None
+    if envelope.type != ReadinessSigned.TYPE:
+        refused = Refused(422, "type_not_allowed", "the console signs and says nothing else", "send it as the clinic")
+        raise _refusal(clinic, refused)
+    return _taken(await _admit(desk, clinic, envelope))
+
+
+def _taken(admitted: Admitted) -> dict[str, Any]:
     return {
         "id": admitted.id,
         "source": admitted.source,

@@ -6,6 +6,7 @@ from runtime.fold import Handlers
 from runtime.policy import load
 from runtime.service import Service, run
 from runtime.settings import Settings
+from services.notify.console_door import console, operations
 from services.notify.door import clinics, employers
 from services.notify.effects import WRITERS
 from services.notify.feed_sender import send_feeds
@@ -35,7 +36,7 @@ SERVICE = Service(
     handlers=from_settings,
     topics=(CLINIC_TOPIC, INTAKE_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC, REJECTIONS_TOPIC),
     writers=WRITERS,
-    routers=(clinics, employers),
+    routers=(clinics, employers, console, operations),
     workers=(deliver, send_feeds, mail, watch, seal),
     gauges=GAUGES,
 )

@@ -9,6 +9,13 @@ from ops.contracts.topics import load_topics
 from workhardening_contracts import registry
 
 ROOT = Path(__file__).parents[2]
+ALL_OF_CASES = {
+    "clinic.events.v1",
+    "intake.events.v1",
+    "planning.events.v1",
+    "progress.events.v1",
+    "clinic.rejections.v1",
+}
 GOLDEN = "contracts/examples/org.workhardening.clinic.day.closed.v1/week_one.json"
 
 
@@ -16,19 +23,14 @@ def test_the_topics_say_who_reads_what() -> None:
     topics = {topic.name: topic for topic in load_topics(ROOT / "contracts/topics").values()}
     reads = {
         service: {topic.name for topic in topics.values() if service in topic.consumers}
-        for service in ("intake", "planning", "progress", "notify")
+        for service in ("intake", "planning", "progress", "notify", "console")
     }
     assert reads == {
         "intake": {"clinic.events.v1", "progress.events.v1", "clinic.rejections.v1", "clinic.<id>.events.v1"},
         "planning": {"clinic.events.v1", "intake.events.v1", "progress.events.v1"},
         "progress": {"clinic.events.v1", "intake.events.v1", "planning.events.v1"},
-        "notify": {
-            "clinic.events.v1",
-            "intake.events.v1",
-            "planning.events.v1",
-            "progress.events.v1",
-            "clinic.rejections.v1",
-        },
+        "notify": ALL_OF_CASES,
+        "console": ALL_OF_CASES,
     }
 
 

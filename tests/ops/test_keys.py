@@ -73,9 +73,9 @@ def test_what_cannot_be_done_is_said_with_the_mend(command: Command, clinic: str
     key = command("keys", "issue", "--clinic", clinic).stdout.strip()
     prefix = key.split("_")[1]
     for words, mend in (
-        (("issue",), "exactly one of --clinic, --employer or --role"),
+        (("issue",), "exactly one of --clinic, --clinician, --employer or --role"),
         (("issue", "--clinic", clinic, "--role", "operations"), "exactly one of"),
-        (("issue", "--role", "admin"), "one of clinician, operations"),
+        (("issue", "--role", "admin"), "one of operations, console"),
         (("issue", "--clinic", "two words"), "letters, digits"),
         (("rotate", key), "it is in your shell's history now"),
         (("rotate", "none"), "12 hexadecimal digits"),

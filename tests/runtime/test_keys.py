@@ -24,7 +24,7 @@ async def admin(database: Database) -> AsyncIterator[Connection]:
     await connection.close()
 
 
-@pytest.fixture(params=["intake", "planning", "progress", "notify"])
+@pytest.fixture(params=["intake", "planning", "progress", "notify", "console"])
 async def pool(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[Pool]:
     """The pool of each service that has a door."""
     opened = await open_pool(database.dsn(request.param), "keys-test")

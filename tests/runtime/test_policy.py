@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel
 
+from deploy.local.provision import DECIDING
 from ops.registered import handlers_of
 from ops.target import ROOT, SERVICES, CommandError
 from runtime.policy import BadPolicy, load
@@ -35,7 +36,7 @@ def refusal(folder: Path, document: object, model: type[BaseModel] = IntakePolic
     return str(bad.value)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", DECIDING)
 def test_the_example_is_read_by_each_service_and_every_key_in_it_counts(service: str) -> None:
     model: type[BaseModel] = import_module(f"services.{service}.policy").Policy
     document = json.loads(EXAMPLE.read_text(encoding="utf-8"))
@@ -85,7 +86,7 @@ def test_what_is_not_understood_is_refused_by_its_place(tmp_path: Path, document
     assert said in refusal(tmp_path, document)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", DECIDING)
 @pytest.mark.parametrize("value", ["5", True, None, 5.5])
 def test_nothing_is_converted_in_any_service(tmp_path: Path, service: str, value: Any) -> None:
     model: type[BaseModel] = import_module(f"services.{service}.policy").Policy

@@ -23,7 +23,13 @@ from runtime.service import doors
 from runtime.settings import Settings
 
 OPEN = {"/healthz", "/readyz"}
-BEARERS = [("clinic", "north"), ("employer", "acme"), ("role", "clinician"), ("role", "operations")]
+BEARERS = [
+    ("clinic", "north"),
+    ("clinician", "north"),
+    ("employer", "acme"),
+    ("role", "console"),
+    ("role", "operations"),
+]
 KEYS = {bearer: f"whp_{number:012x}_{'A' * 43}" for number, bearer in enumerate(BEARERS)}
 
 
@@ -75,6 +81,7 @@ DOORS = [
     (service, method, route.path)
     for service in SERVICES
     for route in routes(doors(import_module(f"services.{service}.__main__").SERVICE))
+    if route.include_in_schema  # the console's pages are for sessions: tests/services/console/test_access.py
     for method in sorted(route.methods or ())
 ]
 KEYED = [door for door in DOORS if door[2] not in OPEN]
@@ -136,12 +143,12 @@ async def test_on_the_local_stack_who_is_on_the_machine_may_read_the_figures_and
 async def test_the_figures_are_still_told_to_a_known_key_while_the_database_is_away() -> None:
     table = Table()
     app = opened("planning", table)
-    scrape = {name: ("GET", "/metrics", bearing(KEYS["role", name])) for name in ("operations", "clinician")}
+    scrape = {name: ("GET", "/metrics", bearing(KEYS["role", name])) for name in ("operations", "console")}
     for name in scrape:
         await ask(app, *scrape[name])
     table.away = True
     assert (await ask(app, *scrape["operations"])).json()["code"] == "internal", "it came in: there are no figures here"
-    for stranger in (scrape["clinician"], ("GET", "/metrics", bearing(f"whp_{'e' * 12}_{'A' * 43}"))):
+    for stranger in (scrape["console"], ("GET", "/metrics", bearing(f"whp_{'e' * 12}_{'A' * 43}"))):
         assert (await ask(app, *stranger)).json()["code"] == "unavailable"
 
 
