@@ -29,6 +29,7 @@ from runtime.fold import (
 from runtime.outbox import append_outbox
 from runtime.parking import ParkedRow, append_dead_letters, append_parked
 from runtime.records import Broken, Ignored, Item, Lost, Opened, Record, Unread
+from runtime.stages import Lap, untimed
 from workhardening_contracts.envelope import Envelope
 
 S = TypeVar("S")
@@ -216,6 +217,7 @@ async def apply(
     handlers: Handlers[S, P],
     writers: Mapping[type, Writer],
     condemned: Mapping[Position, str],
+    lap: Lap = untimed,
 ) -> Writes[S]:
     """Read, decide and write one batch inside the caller's transaction, which holds the partitions' locks.
 
@@ -226,9 +228,12 @@ async def apply(
     keys = list({key for item in named for key in (key_of(item), place_of(item))})
     logged = await find_logged(connection, keys) if keys else {}
     stored = await load_cases(connection, list({key[0] for key in keys}), handlers) if keys else {}
+    lap("load")
     writes = decide(items, logged, stored, handlers, condemned)
+    lap("decide")
     read_versions = {ref: case.version for ref, case in stored.items()}
     await write(connection, writes, read_versions, handlers, writers)
+    lap("write")
     return writes
 
 

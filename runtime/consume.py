@@ -37,7 +37,7 @@ from runtime.membership import Membership
 from runtime.poll import Poll, record_of
 from runtime.records import Ignored, Item, Lost, Opened, Record, open_record
 from runtime.settings import Settings
-from runtime.stages import STAGES, Histogram, Lap, Stopwatch
+from runtime.stages import STAGES, Histogram, Lap, Stopwatch, untimed
 from runtime.telemetry import Telemetry
 from runtime.within import within
 from workhardening_contracts.envelope import Event
@@ -220,7 +220,7 @@ class Consumer(Generic[S, P]):
             items.append(item)
         return items, spans, sampled
 
-    async def _write(self, items: Sequence[Item], partitions: set[int], lap: Lap) -> Writes[S]:
+    async def _write(self, items: Sequence[Item], partitions: set[int], lap: Lap = untimed) -> Writes[S]:
         """The batch's transaction, tried again while the error passes by itself. Raises Halt when it does not."""
         started, delay = time.monotonic(), 0.05
         one_by_one = False

@@ -101,6 +101,7 @@ class Publisher:
             if not isinstance(error, (*_FOR_GOOD, UnknownTopicOrPartitionError)):  # those are no fault of the producer
                 await self._discard(producer)
             raise PublishFailed(type(error).__name__) from None
+        self._telemetry.sent[topic] += 1
         return Position(topic, metadata.partition, metadata.offset)
 
     async def partitions(self, topic: str) -> int:
@@ -316,18 +317,26 @@ class Relay:
         while todo:
             batch = producer.create_batch()
             took: list[OutboxRow] = []
+            sampled: list[str] = []
             held = {row.case for row, _ in done.refused}
             for row in todo:
-                if row.case not in held:
-                    with self._telemetry.relaying(topic, row.headers) as headers:
-                        if len(took) == size or not _appended(batch, row, headers):
-                            break
-                    took.append(row)
+                if row.case in held:
+                    continue
+                if len(took) == size:
+                    break
+                headers, context = self._telemetry.creating(topic, row.headers)
+                if not _appended(batch, row, headers):
+                    break
+                took.append(row)
+                if context is not None:
+                    sampled.append(context)
             if not took:
                 break  # the rest waits behind what was refused
             try:
-                await within(SEND_TIMEOUT_S, await producer.send_batch(batch, topic, partition=partition))
+                with self._telemetry.sending_batch(topic, partition, sampled, len(took)):
+                    await within(SEND_TIMEOUT_S, await producer.send_batch(batch, topic, partition=partition))
                 done.sent += [row.id for row in took]
+                self._telemetry.sent[topic] += len(took)
             except _FOR_GOOD as error:
                 if len(took) > 1:
                     size = 1  # which of them it is shows when they are sent one by one

@@ -29,6 +29,7 @@ from runtime.db import Pool, Writer, open_pool, reduce_error
 from runtime.fold import Handlers
 from runtime.guard import guard_of
 from runtime.http import make_app
+from runtime.logs import set_up_logs
 from runtime.metrics import Gauge, add_metrics
 from runtime.migrate import pending
 from runtime.operations import add_operations
@@ -37,7 +38,7 @@ from runtime.relay import Publisher, Relay, transient
 from runtime.retry import expire_waiting
 from runtime.running import Running
 from runtime.settings import Settings, read_settings
-from runtime.telemetry import Telemetry, set_up_logs, set_up_traces
+from runtime.telemetry import Telemetry, set_up_traces
 from runtime.within import within
 from workhardening_contracts.kafka import read_address
 

@@ -1,7 +1,8 @@
-"""Logs as JSON, and traces in the current messaging conventions, carried across the outbox as W3C trace context.
+"""Traces in the current messaging and database conventions, carried across the outbox as W3C trace context.
 
-All semantic-convention names live here (schema 1.44.0). Spans and logs name cases by their reference and nothing else
-of a person; exceptions are never recorded on spans, since their texts hold values.
+All events of a case hang in one trace; a sampled event has a span at each hop. A batch, of the consumer or the relay,
+has a span in a trace of its own that links to the sampled events in it. Spans name cases by their reference and nothing
+else of a person; exceptions are never recorded on spans, since their texts hold values.
 """
 
 from __future__ import annotations
@@ -10,90 +11,28 @@ import contextlib
 import logging
 import os
 import re
-import sys
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TextIO, cast
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-import structlog
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.util.types import AttributeValue
 
+from runtime import conventions as names
 from runtime.fold import Position
 from workhardening_contracts.envelope import Envelope
 
-_SYSTEM = "messaging.system"
-_OPERATION = "messaging.operation.name"
-_OPERATION_TYPE = "messaging.operation.type"
-_DESTINATION = "messaging.destination.name"
-_PARTITION = "messaging.destination.partition.id"
-_GROUP = "messaging.consumer.group.name"
-_OFFSET = "messaging.kafka.offset"
-_MESSAGE = "messaging.message.id"
-_CASE = "case.ref"
-_EVENT_TYPE = "cloudevents.event_type"
+MAX_LINKS = 128
+"""Of a batch span: the SDK drops what is beyond. How many messages a batch had stands in an attribute of its own."""
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-
-
-def set_up_logs(service: str, level: str) -> None:
-    """One JSON object a line on standard output; libraries' own logging from warnings up goes the same way."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.EventRenamer("message"),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Unfailing())),
-        cache_logger_on_first_use=True,
-    )
-    structlog.contextvars.bind_contextvars(service=service)
-    handler = logging.StreamHandler(_Unfailing())
-    handler.setFormatter(_LibraryFormatter(service))
-    # Its start-up warns that topics are not created, which is as it should be.
-    logging.getLogger("faststream").setLevel(logging.ERROR)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-
-
-class _Unfailing:
-    """Standard output, whose failures stop no work: on a full disk a line is lost, and not the batch that it told of.
-
-    It was: the line that said that a batch would be tried again raised, and so did the one that said so.
-    """
-
-    def write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.write(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-
-
-class _LibraryFormatter(logging.Formatter):
-    """A library's record as JSON, without its exception's text, which may hold values."""
-
-    def __init__(self, service: str) -> None:
-        super().__init__()
-        self._service = service
-        self._render = structlog.processors.JSONRenderer()
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] = {
-            "service": self._service,
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage()[:500],
-        }
-        if record.exc_info and record.exc_info[0] is not None:
-            fields["error"] = record.exc_info[0].__name__
-        return str(self._render(None, "", fields))
+# What nearly every batch's transaction does, in its order: a name to group spans by, the same for all of them.
+_TRANSACTION = "SELECT partitions event_log cases INSERT event_log MERGE cases INSERT outbox"
 
 
 @dataclass(frozen=True)
@@ -105,6 +44,8 @@ class Telemetry:
     enabled: bool
     ratio: float
     provider: TracerProvider | None = None
+    sent: Counter[str] = field(default_factory=Counter[str])
+    """Messages that the broker has acknowledged to this process, by topic."""
 
     @contextlib.contextmanager
     def receiving(self, envelope: Envelope) -> Generator[Envelope]:
@@ -131,7 +72,7 @@ class Telemetry:
             context=trace.set_span_in_context(NonRecordingSpan(parent)),
             kind=SpanKind.SERVER,
             links=[Link(theirs)] if theirs else [],
-            attributes={_MESSAGE: envelope.id, _CASE: str(case), _EVENT_TYPE: envelope.type},
+            attributes={names.MESSAGE: envelope.id, names.CASE: str(case), names.EVENT_TYPE: envelope.type},
         )
         with _ended(span):
             yield replace(envelope, traceparent=_traceparent(span))
@@ -147,65 +88,118 @@ class Telemetry:
             kind=SpanKind.CONSUMER,
             links=[Link(parent)],
             attributes={
-                _SYSTEM: "kafka",
-                _OPERATION: "process",
-                _OPERATION_TYPE: "process",
-                _DESTINATION: position.topic,
-                _PARTITION: str(position.partition),
-                _OFFSET: position.offset,
-                _GROUP: group,
-                _MESSAGE: envelope.id,
-                _CASE: str(envelope.subject),
-                _EVENT_TYPE: envelope.type,
+                names.SYSTEM: "kafka",
+                names.OPERATION: "process",
+                names.OPERATION_TYPE: "process",
+                names.DESTINATION: position.topic,
+                names.PARTITION: str(position.partition),
+                names.OFFSET: position.offset,
+                names.GROUP: group,
+                names.MESSAGE: envelope.id,
+                names.CASE: str(envelope.subject),
+                names.EVENT_TYPE: envelope.type,
             },
         )
         return span, replace(envelope, traceparent=_traceparent(span))
 
     @contextlib.contextmanager
+    def processing_batch(
+        self, topics: Sequence[str], group: str, count: int, sampled: Sequence[str]
+    ) -> Generator[None]:
+        """The span of a consumer's batch; `sampled` are the contexts that its records bore."""
+        destination = topics[0] if len(topics) == 1 else group
+        more = {names.GROUP: group} | ({names.DESTINATION: topics[0]} if len(topics) == 1 else {})
+        with self._batch("process", SpanKind.CONSUMER, destination, count, sampled, more):
+            yield
+
+    @contextlib.contextmanager
+    def sending_batch(self, topic: str, partition: int, sampled: Sequence[str], count: int) -> Generator[None]:
+        """The span of a relay's batch; `sampled` are the contexts of the messages that were created for it."""
+        more = {names.DESTINATION: topic, names.PARTITION: str(partition)}
+        with self._batch("send", SpanKind.CLIENT, topic, count, sampled, more):
+            yield
+
+    @contextlib.contextmanager
+    def _batch(
+        self, operation: str, kind: SpanKind, destination: str, count: int, sampled: Sequence[str],
+        more: Mapping[str, AttributeValue],
+    ) -> Generator[None]:  # fmt: skip
+        """A trace of its own, recorded when something sampled is in the batch: no more spans than sampled events."""
+        if not sampled:
+            yield
+            return
+        contexts = [context for each in sampled[:MAX_LINKS] if (context := _context(each)) is not None]
+        span = self.tracer.start_span(
+            f"{operation} {destination}",
+            context=Context(),
+            kind=kind,
+            links=[Link(context) for context in contexts],
+            attributes={
+                names.SYSTEM: "kafka",
+                names.OPERATION: operation,
+                names.OPERATION_TYPE: operation,
+                names.BATCH_COUNT: count,
+                **more,
+            },
+        )
+        with _ended(span):
+            yield
+
+    @contextlib.contextmanager
+    def transaction(self, namespace: str) -> Generator[None]:
+        """The span of one attempt at a batch's transaction, below the batch's own. `namespace`: `database|schema`."""
+        if not trace.get_current_span().is_recording():
+            yield
+            return
+        span = self.tracer.start_span(
+            _TRANSACTION,
+            kind=SpanKind.CLIENT,
+            attributes={names.DB_SYSTEM: "postgresql", names.DB_NAMESPACE: namespace, names.DB_SUMMARY: _TRANSACTION},
+        )
+        with _ended(span):
+            yield
+
+    @contextlib.contextmanager
     def sending(self, topic: str, envelope: Envelope) -> Generator[Envelope]:
         """The span of one send; the envelope to send carries its context."""
-        span = self._send_span(topic, envelope.traceparent, envelope.id, str(envelope.subject), envelope.type)
-        if span is None:
+        parent = self._sampled(envelope.traceparent)
+        if parent is None:
             yield envelope
             return
+        span = self._producing("send", topic, parent, envelope.id, str(envelope.subject), envelope.type)
         with _ended(span):
             yield replace(envelope, traceparent=_traceparent(span))
 
-    @contextlib.contextmanager
-    def relaying(self, topic: str, headers: Sequence[tuple[str, bytes]]) -> Generator[list[tuple[str, bytes]]]:
-        """The same for a row of the outbox, whose headers hold the stored context."""
-        given = dict(headers)
-        parent = given.get("ce_traceparent", b"").decode()
-        span = self._send_span(
-            topic,
-            parent,
-            given.get("ce_id", b"").decode(),
-            given.get("ce_subject", b"").decode(),
-            given.get("ce_type", b"").decode(),
-        )
-        if span is None:
-            yield list(headers)
-            return
-        with _ended(span):
-            given["ce_traceparent"] = _traceparent(span).encode()
-            yield list(given.items())
+    def creating(
+        self, topic: str, headers: Sequence[tuple[str, bytes]]
+    ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
+        """The span of a message that is put into a batch, from the stored context among its headers.
 
-    def _send_span(self, topic: str, traceparent: str | None, message: str, case: str, type_: str) -> Span | None:
-        parent = self._sampled(traceparent)
+        Returns the headers to send and the message's context, None when it is not sampled.
+        """
+        given = dict(headers)
+        parent = self._sampled(given.get("ce_traceparent", b"").decode())
         if parent is None:
-            return None
+            return headers, None
+        id_, case, type_ = (given.get(name, b"").decode() for name in ("ce_id", "ce_subject", "ce_type"))
+        span = self._producing("create", topic, parent, id_, case, type_)
+        span.end()
+        given["ce_traceparent"] = _traceparent(span).encode()
+        return list(given.items()), _traceparent(span)
+
+    def _producing(self, operation: str, topic: str, parent: SpanContext, id_: str, case: str, type_: str) -> Span:
         return self.tracer.start_span(
-            f"send {topic}",
+            f"{operation} {topic}",
             context=trace.set_span_in_context(NonRecordingSpan(parent)),
             kind=SpanKind.PRODUCER,
             attributes={
-                _SYSTEM: "kafka",
-                _OPERATION: "send",
-                _OPERATION_TYPE: "send",
-                _DESTINATION: topic,
-                _MESSAGE: message,
-                _CASE: case,
-                _EVENT_TYPE: type_,
+                names.SYSTEM: "kafka",
+                names.OPERATION: operation,
+                names.OPERATION_TYPE: operation,
+                names.DESTINATION: topic,
+                names.MESSAGE: id_,
+                names.CASE: case,
+                names.EVENT_TYPE: type_,
             },
         )
 
@@ -217,7 +211,7 @@ class Telemetry:
             yield None
             return
         context = trace.set_span_in_context(NonRecordingSpan(parent))
-        span = self.tracer.start_span(name, context=context, kind=SpanKind.CLIENT, attributes={_CASE: case})
+        span = self.tracer.start_span(name, context=context, kind=SpanKind.CLIENT, attributes={names.CASE: case})
         with _ended(span):
             yield span
 
@@ -234,28 +228,44 @@ class Telemetry:
 
 @contextlib.contextmanager
 def _ended(span: Span) -> Generator[None]:
-    try:
-        yield
-    except BaseException as error:
-        span.set_attribute("error.type", type(error).__name__)
-        span.set_status(trace.StatusCode.ERROR)
-        raise
-    finally:
-        span.end()
+    """Let the span be the current one until the block ends; of an error it gets the class or the SQLSTATE, no text."""
+    with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+        try:
+            yield
+        except BaseException as error:
+            sqlstate = getattr(error, "sqlstate", None)
+            if isinstance(sqlstate, str):
+                span.set_attribute(names.DB_STATUS, sqlstate)
+            span.set_attribute(names.ERROR, sqlstate if isinstance(sqlstate, str) else type(error).__name__)
+            span.set_status(trace.StatusCode.ERROR)
+            raise
+        finally:
+            span.end()
+
+
+def exports(signal: str) -> bool:
+    """Whether the environment has a collector for `traces` or `metrics`, by OpenTelemetry's own variables."""
+    given = (os.environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", f"{signal.upper()}_"))
+    return any(given) and os.environ.get(f"OTEL_{signal.upper()}_EXPORTER") != "none"
+
+
+def resource_of(service: str) -> Resource:
+    """Who tells, for spans and figures."""
+    return Resource.create({"service.name": service, "service.namespace": "workhardening"}, names.SCHEMA)
 
 
 def set_up_traces(service: str, ratio: float) -> Telemetry:
-    """OTLP over HTTP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set; sampling was decided where the trace began."""
-    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+    """OTLP over HTTP when there is a collector; sampling was decided where the trace began."""
+    if not exports("traces"):
         return Telemetry(service, trace.NoOpTracer(), False, ratio)
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # a dead collector is no news of ours
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider = TracerProvider(resource=resource_of(service))
     provider.add_span_processor(
         BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=500, max_queue_size=20_000)
     )
-    return Telemetry(service, provider.get_tracer("workhardening"), True, ratio, provider)
+    return Telemetry(service, provider.get_tracer("workhardening", schema_url=names.SCHEMA), True, ratio, provider)
 
 
 def _context(traceparent: str | None) -> SpanContext | None:

@@ -17,7 +17,7 @@ from tests.runtime import toy
 FULL = Path("/dev/full")
 SCRIPT = """
 import logging, os, structlog
-from runtime.telemetry import set_up_logs
+from runtime.logs import set_up_logs
 set_up_logs("toy", "info")
 structlog.get_logger("toy").warning("batch is tried again", reason="x" * 100_000)
 logging.getLogger("library").error("of a library")

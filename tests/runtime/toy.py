@@ -217,15 +217,22 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def started(
-    handlers: Handlers[Sum, Policy], topic: str, dsn: str, bootstrap: str, *, halts: bool = False, **more: Any
+    handlers: Handlers[Sum, Policy],
+    topic: str,
+    dsn: str,
+    bootstrap: str,
+    *,
+    halts: bool = False,
+    telemetry: Telemetry = TELEMETRY,
+    **more: Any,
 ) -> AsyncGenerator[Process]:
     """Run a toy consumer and its relay until the block ends. It must not halt, unless that is what `halts` expects."""
     config = settings(dsn, bootstrap, **more)
     pool = await open_pool(dsn, "toy")
     async with pool.acquire() as connection:
         await add_partitions(connection, 4)
-    relay = Relay(dsn, handlers.service, bootstrap, TELEMETRY)
-    consumer: Consumer[Sum, Policy] = Consumer(handlers, (topic,), WRITERS, pool, config, TELEMETRY, relay.wake)
+    relay = Relay(dsn, handlers.service, bootstrap, telemetry)
+    consumer: Consumer[Sum, Policy] = Consumer(handlers, (topic,), WRITERS, pool, config, telemetry, relay.wake)
     broker = KafkaBroker(
         read_address(bootstrap).servers,
         security=security_of(bootstrap),
