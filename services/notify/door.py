@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runtime.db import Connection, Pool, queries
 from runtime.http import Problem, clinic_caller, employer_caller, problems, running
+from services.notify.delivery import following
 from services.notify.disclosure import still_permitted
 from services.notify.sender import STATE
 from workhardening_contracts.envelope import BINARY, STRUCTURED
@@ -115,7 +116,7 @@ async def deliveries(
     after = position(page.after)
     async with _acting_for(employer, running(request).pool) as connection:
         rows = await connection.fetch(SQL["read_deliveries"], employer, *after, page.limit)
-        told = [row for row in rows if _may_be_told(row, employer)]
+        told = [_in_sequence(row) for row in rows if _may_be_told(row, employer)]
         await _disclose(connection, employer, told)
     items = ",".join(f'{{"position":"{_place(row)}","event":{bytes(row["body"]).decode()}}}' for row in told)
     return _page(items, rows, page.after)
@@ -134,8 +135,9 @@ async def status(request: Request, ref: UUID, employer: Annotated[str, Depends(e
         if row is None or row["status"] == "withheld" or not _may_be_told(row, employer):
             audit.warning("status refused", employer=employer, case=str(ref), known=row is not None)
             raise Problem(404, "not_found", "there is no work status that you may be told for this case")
-        await _disclose(connection, employer, [row])
-    return _Structured(bytes(row["body"]), headers=_NO_STORE)
+        told = _in_sequence(row)
+        await _disclose(connection, employer, [told])
+    return _Structured(bytes(told["body"]), headers=_NO_STORE)
 
 
 @asynccontextmanager
@@ -152,6 +154,13 @@ async def _acting_for(employer: str, pool: Pool) -> AsyncGenerator[Connection]:
 def _may_be_told(row: Row, employer: str) -> bool:
     state = STATE.validate_json(row["state"], extra="ignore") if row["state"] is not None else None
     return still_permitted(state, employer, row["scopes"], datetime.now(UTC).date())
+
+
+def _in_sequence(row: Row) -> Row:
+    """Until it is tried, an update's body does not say which one goes before it: others may yet be left out."""
+    if row["attempts"] > 0:
+        return row
+    return {**row, "body": following(bytes(row["body"]), row["previous_sequence"])}
 
 
 async def _disclose(connection: Connection, employer: str, rows: Sequence[Row]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from runtime.db import Connection, Writer, queries
+from services.notify.coalescing import successor
 from services.notify.rows import DeliveryRow, FeedRow, MessageRow, RemoveCase, Withhold
 
 SQL = queries("services.notify")
@@ -36,6 +39,20 @@ async def write_messages(connection: Connection, rows: Sequence[MessageRow]) -> 
 
 
 async def write_deliveries(connection: Connection, rows: Sequence[DeliveryRow]) -> None:
+    """Each takes the place of what is unsent before it, in this batch or from an earlier one, as it is added."""
+    newer: dict[tuple[str, UUID], list[DeliveryRow]] = defaultdict(list)
+    for row in rows:
+        newer[row.employer, row.case_ref].append(row)
+    unsent = await connection.fetch(
+        SQL["lock_unsent"], [employer for employer, _ in newer], [case_ref for _, case_ref in newer]
+    )
+    replaced = {
+        row["id"]: taker
+        for row in unsent
+        if (taker := successor(row["sequence"], row["scopes"], newer[row["employer"], row["case_ref"]])) is not None
+    }
+    if replaced:
+        await connection.execute(SQL["coalesce"], list(replaced), list(replaced.values()))
     await connection.execute(
         SQL["insert_deliveries"],
         [row.employer for row in rows],
@@ -48,6 +65,11 @@ async def write_deliveries(connection: Connection, rows: Sequence[DeliveryRow]) 
         [row.occurred_at for row in rows],
         [row.send_from for row in rows],
         [row.traceparent for row in rows],
+        [row.replaceable for row in rows],
+        [
+            successor(row.sequence, row.scopes, newer[row.employer, row.case_ref]) if row.replaceable else None
+            for row in rows
+        ],
     )
 
 
@@ -57,7 +79,6 @@ async def withhold(connection: Connection, rows: Sequence[Withhold]) -> None:
         [row.employer for row in rows],
         [row.case_ref for row in rows],
         [row.through_sequence for row in rows],
-        [row.reason for row in rows],
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from runtime.fold import Handlers, Outcome, event_id
 from runtime.policy import Policies
 from services.notify import facts, messages
+from services.notify.coalescing import replaceable
 from services.notify.disclosure import Disclosure, disclosure, readiness_updated
 from services.notify.policy import Policy
 from services.notify.rows import DeliveryRow, FeedRow, MessageRow, RemoveCase, Withhold
@@ -185,7 +186,7 @@ def _told(state: Heard | Known, event: Event[Any], policy: Policy, rows: Sequenc
         if allowed is None:
             if before is not None:
                 if before.digest:
-                    added.append(Withhold(employer, event.case, before.sequence, "not_permitted"))
+                    added.append(Withhold(employer, event.case, before.sequence))
                 told.append(before.model_copy(update={"digest": ""}))
         elif before is not None and before.digest == allowed.digest:
             told.append(before)
@@ -193,14 +194,14 @@ def _told(state: Heard | Known, event: Event[Any], policy: Policy, rows: Sequenc
             room -= before is None
             minted = _mint(allowed, before, event, nth=len(told))
             told.append(minted.told)
-            added += minted.rows
+            added.append(minted.row)
     return Outcome(state.model_copy(update={"told": tuple(told)}), effects=(*rows, *added))
 
 
 @dataclass(frozen=True, slots=True)
 class _Minted:
     told: Told
-    rows: Sequence[object]
+    row: DeliveryRow
 
 
 def _mint(allowed: Disclosure, before: Told | None, event: Event[Any], nth: int) -> _Minted:
@@ -219,19 +220,16 @@ def _mint(allowed: Disclosure, before: Told | None, event: Event[Any], nth: int)
         bases=allowed.bases,
         send_from=allowed.on,
         occurred_at=event.time,
+        replaceable=replaceable(data),
         traceparent=event.envelope.traceparent,
     )
-    rows: list[object] = [row]
-    # What a correction or a revocation replaces must not reach the employer after the clinic knew better.
-    if data.supersedes is not None and before is not None:
-        rows.append(Withhold(allowed.employer, event.case, before.sequence, "superseded"))
     told = Told(
         employer=allowed.employer,
         sequence=sequence,
         digest=allowed.digest,
         ready_update=_ready_update(data, identity, before),
     )
-    return _Minted(told, rows)
+    return _Minted(told, row)
 
 
 def _ready_update(data: ReadinessUpdated, identity: str, before: Told | None) -> str | None:

@@ -59,18 +59,19 @@ class DeliveryRow:
     send_from: date
     """Not before this day: the consent may begin later than the fact."""
     occurred_at: datetime
+    replaceable: bool = False
+    """It says how things stand and takes back nothing: while it is unsent, a newer one may take its place."""
     traceparent: str | None = None
     """The trace of what caused it; it stays inside, an employer is not told it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withhold:
-    """Updates that were decided on, may not have been sent yet, and must not be sent any more."""
+    """Updates that were decided on, may not have been sent yet, and may not be sent any more."""
 
     employer: str
     case_ref: UUID
     through_sequence: int
-    reason: Literal["not_permitted", "superseded"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from runtime.parking import headers_to_json
 from runtime.records import Record, open_record
 from services.notify.audit import Row as Disclosure
 from services.notify.audit import chained
+from services.notify.coalescing import successor
 from services.notify.rows import DeliveryRow, FeedRow, RemoveCase, Withhold
 from simulator import admission, casework
 from simulator.casework import Case as ClinicCase
@@ -74,6 +75,7 @@ class World:
         self.tables = {name: seen.Tables() for name in self.handlers}
         self.feed: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
         self.deliveries: list[dict[str, Any]] = []
+        self.replaceable: set[str] = set()
         self.disclosures: list[seen.Row] = []
         self.books: dict[str, dict[str, list[Any]]] = defaultdict(lambda: {"updates": [], "refused": []})
         self.samples: list[seen.Sample] = []
@@ -196,18 +198,26 @@ class World:
                 }
             )  # fmt: skip
         elif isinstance(effect, DeliveryRow):
+            for row in self.deliveries:
+                of = (row["employer"], row["case_ref"]) == (effect.employer, str(effect.case_ref))
+                if of and row["status"] == "pending" and row["event_id"] in self.replaceable:
+                    taker = successor(row["sequence"], row["scopes"], [effect])
+                    row |= {"status": "coalesced" if taker else "pending", "superseded_by": taker}
+            if effect.replaceable:
+                self.replaceable.add(effect.event_id)
             self.deliveries.append(
                 {
                     "employer": effect.employer, "case_ref": str(effect.case_ref), "event_id": effect.event_id,
                     "sequence": effect.sequence, "body": effect.body, "scopes": list(effect.scopes),
-                    "bases": list(effect.bases), "status": "pending", "reason": None, "attempts": 0, "due": True,
+                    "bases": list(effect.bases), "status": "pending", "reason": None, "superseded_by": None,
+                    "attempts": 0, "due": True,
                 }
             )  # fmt: skip
         elif isinstance(effect, Withhold):
             for row in self.deliveries:
                 of = (row["employer"], row["case_ref"]) == (effect.employer, str(effect.case_ref))
                 if of and row["sequence"] <= effect.through_sequence and row["status"] == "pending":
-                    row |= {"status": "withheld", "reason": effect.reason}
+                    row |= {"status": "withheld", "reason": "not_permitted"}
         elif isinstance(effect, RemoveCase):
             self.feed.pop(effect.case_ref, None)
             self.deliveries = [row for row in self.deliveries if row["case_ref"] != str(effect.case_ref)]

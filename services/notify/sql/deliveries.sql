@@ -58,9 +58,9 @@ WITH busy AS (
 SELECT claimed.*, e.kind, e.url, e.topic, e.ed25519_seed, e.hmac_secret, c.state,
        CASE WHEN e.previous_until > now() THEN e.previous_seed END AS previous_seed,
        CASE WHEN e.previous_until > now() THEN e.previous_secret END AS previous_secret, coalesce((
-    SELECT max(sent.sequence) FROM deliveries sent
-    WHERE sent.employer = claimed.employer AND sent.case_ref = claimed.case_ref
-      AND sent.sequence < claimed.sequence AND sent.attempts > 0
+    SELECT max(before.sequence) FROM deliveries before
+    WHERE before.employer = claimed.employer AND before.case_ref = claimed.case_ref AND before.sequence < claimed.sequence
+      AND (before.attempts > 0 OR before.status NOT IN ('withheld', 'coalesced'))
 ), 0) AS previous_sequence
 FROM claimed
 JOIN endpoints e ON e.employer = claimed.employer

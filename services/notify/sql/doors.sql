@@ -11,16 +11,24 @@ SELECT set_config('role', 'notify_employer', true), set_config('whp.employer', $
 -- name: read_deliveries
 -- An employer's updates after a position, with the state of their case: what may be told is asked again at each pull. LIMIT 1
 -- keeps the look at a case by its key; joined plainly, the view is made of all cases for each page.
-SELECT d.xid::text AS xid, d.id, d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, c.state
+SELECT d.xid::text AS xid, d.id, d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, d.attempts, c.state, coalesce((
+    SELECT max(before.sequence) FROM deliveries before
+    WHERE before.employer = d.employer AND before.case_ref = d.case_ref AND before.sequence < d.sequence
+      AND (before.attempts > 0 OR before.status NOT IN ('withheld', 'coalesced'))
+), 0) AS previous_sequence
 FROM deliveries d
 CROSS JOIN LATERAL (SELECT state FROM employer_cases WHERE case_ref = d.case_ref LIMIT 1) AS c
-WHERE d.employer = $1 AND d.status <> 'withheld'
+WHERE d.employer = $1 AND d.status NOT IN ('withheld', 'coalesced')
   AND (d.xid, d.id) > ($2::text::xid8, $3::bigint) AND d.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY d.xid, d.id LIMIT $4
 
 -- name: read_status
 -- The latest update of one case for one employer; where that one was withheld, an earlier one does not stand either.
-SELECT d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, d.status, c.state
+SELECT d.case_ref, d.event_id, d.sequence, d.body, d.scopes, d.bases, d.attempts, d.status, c.state, coalesce((
+    SELECT max(before.sequence) FROM deliveries before
+    WHERE before.employer = d.employer AND before.case_ref = d.case_ref AND before.sequence < d.sequence
+      AND (before.attempts > 0 OR before.status NOT IN ('withheld', 'coalesced'))
+), 0) AS previous_sequence
 FROM deliveries d
 CROSS JOIN LATERAL (SELECT state FROM employer_cases WHERE case_ref = d.case_ref LIMIT 1) AS c
 WHERE d.employer = $1 AND d.case_ref = $2

@@ -15,43 +15,71 @@ LEFT JOIN clinics c ON c.clinic = m.clinic
 ORDER BY m.place
 ON CONFLICT (case_ref, event_id, kind) DO NOTHING
 
+-- name: lock_unsent
+-- Updates of cases that a newer one may take the place of: none that a sender has tried or has in hand. Locked in the order
+-- in which a sender locks those of a case.
+SELECT d.id, d.employer, d.case_ref, d.sequence, d.scopes
+FROM unnest($1::text[], $2::uuid[]) AS c (employer, case_ref)
+JOIN deliveries d ON d.employer = c.employer AND d.case_ref = c.case_ref
+WHERE d.status = 'pending' AND d.replaceable AND d.attempts = 0 AND d.lease IS NULL
+ORDER BY d.employer, d.case_ref, d.sequence
+FOR UPDATE OF d
+
+-- name: coalesce
+-- Updates that are not sent, and the newer one of each. What waited for one of them has nothing to wait for any more.
+WITH coalesced AS (
+    UPDATE deliveries d SET status = 'coalesced', superseded_by = c.superseded_by
+    FROM unnest($1::bigint[], $2::text[]) AS c (id, superseded_by)
+    WHERE d.id = c.id
+    RETURNING d.employer, d.case_ref, d.sequence, d.next_attempt_at
+)
+UPDATE deliveries d SET behind_until = NULL
+FROM coalesced c
+WHERE d.employer = c.employer AND d.case_ref = c.case_ref AND d.sequence > c.sequence
+  AND d.status = 'pending' AND d.behind_until = c.next_attempt_at AND d.id <> ALL ($1::bigint[])
+
 -- name: insert_deliveries
--- What employers are to be told, not before the day on which their consent begins. Scopes and bases come as JSON arrays,
+-- What employers are to be told, not before the day on which their consent begins; with one that a newer of its own batch
+-- has replaced already comes the id of that. Scopes and bases come as JSON arrays,
 -- since arrays of arrays must be rectangular. One that another waits before need not be looked at until that one is due.
 INSERT INTO deliveries (
-    employer, case_ref, event_id, sequence, body, scopes, bases, occurred_at, traceparent, next_attempt_at, behind_until
+    employer, case_ref, event_id, sequence, body, scopes, bases, occurred_at, traceparent, replaceable, superseded_by, status,
+    next_attempt_at, behind_until
 )
 SELECT d.employer, d.case_ref, d.event_id, d.sequence, d.body,
        ARRAY(SELECT jsonb_array_elements_text(d.scopes)), ARRAY(SELECT jsonb_array_elements_text(d.bases)),
-       d.occurred_at, d.traceparent, greatest(now(), d.send_from::timestamp AT TIME ZONE 'UTC'), (
+       d.occurred_at, d.traceparent, d.replaceable, d.superseded_by,
+       CASE WHEN d.superseded_by IS NULL THEN 'pending' ELSE 'coalesced' END,
+       greatest(now(), d.send_from::timestamp AT TIME ZONE 'UTC'), (
            SELECT first.next_attempt_at FROM deliveries first
            WHERE first.employer = d.employer AND first.case_ref = d.case_ref AND first.status = 'pending'
            ORDER BY first.sequence LIMIT 1
        )
 FROM unnest(
-    $1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bytea[], $6::jsonb[], $7::jsonb[], $8::timestamptz[], $9::date[], $10::text[]
-) WITH ORDINALITY
-    AS d (employer, case_ref, event_id, sequence, body, scopes, bases, occurred_at, send_from, traceparent, place)
+    $1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bytea[], $6::jsonb[], $7::jsonb[], $8::timestamptz[], $9::date[],
+    $10::text[], $11::boolean[], $12::text[]
+) WITH ORDINALITY AS d (
+    employer, case_ref, event_id, sequence, body, scopes, bases, occurred_at, send_from,
+    traceparent, replaceable, superseded_by, place
+)
 ORDER BY d.place
 ON CONFLICT (employer, event_id) DO NOTHING
 
 -- name: withhold
--- Updates that must not be sent any more. What was superseded is sent to its end where it was tried already: the employer
--- may have it, and is told what replaces it next. One that a sender has in hand may arrive all the same; it is recorded.
--- What comes behind them has nothing to wait for any more.
+-- Updates that may not be sent any more. One that a sender has in hand may arrive all the same; it is recorded. What comes
+-- behind them has nothing to wait for any more.
 WITH w AS (
-    SELECT employer, case_ref, reason, max(through) AS through
-    FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[]) AS w (employer, case_ref, through, reason)
-    GROUP BY employer, case_ref, reason
+    SELECT employer, case_ref, max(through) AS through
+    FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS w (employer, case_ref, through)
+    GROUP BY employer, case_ref
 ), freed AS (
     UPDATE deliveries d SET behind_until = NULL
-    FROM (SELECT employer, case_ref, max(through) AS through FROM w GROUP BY employer, case_ref) AS w
+    FROM w
     WHERE d.employer = w.employer AND d.case_ref = w.case_ref AND d.sequence > w.through AND d.status = 'pending'
 )
-UPDATE deliveries d SET status = 'withheld', reason = w.reason
+UPDATE deliveries d SET status = 'withheld', reason = 'not_permitted'
 FROM w
 WHERE d.employer = w.employer AND d.case_ref = w.case_ref AND d.sequence <= w.through AND d.status = 'pending'
-  AND (w.reason <> 'superseded' OR d.attempts = 0)
 
 -- name: remove_feed
 -- Erasure of cases: what clinics could read.

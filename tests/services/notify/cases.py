@@ -291,3 +291,5 @@ def assessed(readiness: Any = "meets", status: Any = "insufficient_data") -> Eve
 
 
 IN_PROGRAM = [opened(), consent(grant()), plan()]
+CORRECTED = [ready(), ready("ready-2", restrictions=(LIMIT,), supersedes="ready-1"), readiness_revoked()]
+"""After a plan, the updates 2 to 4: a newer one may take the place of 1 and 2, and of 3 and 4 none."""

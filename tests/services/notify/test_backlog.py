@@ -36,10 +36,11 @@ async def endpoint(pool: Pool, cases: int = 1) -> tuple[str, list[UUID]]:
 
 
 async def tell(pool: Pool, employer: str, ref: UUID, sequence: int) -> None:
+    """An update that no newer one takes the place of."""
     await pool.execute(
         SQL["insert_deliveries"],
         *([employer], [ref], [str(uuid4())], [sequence], [b"{}"], ['["work_status"]'], ['["worker_consent"]']),
-        *([datetime(2026, 1, 5, tzinfo=UTC)], [date(2026, 1, 5)], [None]),
+        *([datetime(2026, 1, 5, tzinfo=UTC)], [date(2026, 1, 5)], [None], [False], [None]),
     )
 
 
@@ -49,8 +50,8 @@ async def claim(pool: Pool, places: int = 8) -> Sequence[Any]:
     return [{**row, "lease": lease} for row in rows]
 
 
-async def withhold(pool: Pool, employer: str, ref: UUID, through: int, reason: str = "not_permitted") -> None:
-    await pool.execute(SQL["withhold"], [employer], [ref], [through], [reason])
+async def withhold(pool: Pool, employer: str, ref: UUID, through: int) -> None:
+    await pool.execute(SQL["withhold"], [employer], [ref], [through])
 
 
 async def retried(pool: Pool, employer: str, ref: UUID) -> Any:
@@ -128,8 +129,7 @@ async def test_whatever_happens_the_first_of_a_case_waits_for_its_own_turn_only(
                 row = held.pop(rng.randrange(len(held)))
                 await pool.execute(SQL["mark_failed"], row["id"], row["lease"], "refused")
             case "withhold" if last[ref]:
-                through = rng.randint(1, last[ref])
-                await withhold(pool, employer, ref, through, rng.choice(["not_permitted", "superseded"]))
+                await withhold(pool, employer, ref, rng.randint(1, last[ref]))
             case "slow":
                 await pool.execute("UPDATE deliveries SET leased_until = now() WHERE employer = $1", employer)
             case _:

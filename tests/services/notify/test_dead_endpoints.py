@@ -271,7 +271,8 @@ async def test_an_employer_that_was_down_for_three_days_ends_with_exactly_what_i
         assert sequences == sorted(set(sequences))
         assert [each.previous_sequence for each in told[ref]] == [0, *sequences[:-1]]
     rows = await pool.fetch(
-        "SELECT case_ref, sequence, event_id, status, reason, attempts, superseded_by FROM deliveries WHERE employer = $1",
+        "SELECT case_ref, sequence, event_id, status, reason, attempts, superseded_by FROM deliveries"
+        " WHERE employer = $1",
         receiver.employer,
     )
     assert {row["status"] for row in rows} == {"delivered", "withheld", "coalesced"}

@@ -16,7 +16,7 @@ from runtime.db import Pool, open_pool
 from services.notify.describe import describe
 from services.notify.door import employers
 from tests.conftest import ROOT, Database
-from tests.services.notify.cases import consent, grant, opened, plan, ready
+from tests.services.notify.cases import CORRECTED, consent, grant, opened, plan
 from tests.services.notify.stored import fold
 from tests.services.notify.test_doors import caller
 
@@ -61,7 +61,7 @@ def conforms(answer: httpx.Response, path: str) -> None:
 @pytest.mark.stack
 async def test_what_the_doors_answer_is_what_the_document_says(database: Database, pool: Pool) -> None:
     employer = f"e-{uuid4().hex[:8]}"
-    ref = await fold(pool, [opened(), consent(grant(employer=employer)), plan(), ready()])
+    ref = await fold(pool, [opened(), consent(grant(employer=employer)), plan(), *CORRECTED])
     async with caller(database, pool, "employer", employer) as client:
         page = await client.get("/v1/deliveries")
         assert len(page.json()["items"]) == 2

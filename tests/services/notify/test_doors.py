@@ -19,7 +19,7 @@ from runtime.http import Problem, make_app
 from runtime.keys import Kind, issue_key
 from services.notify.door import clinics, employers, position
 from tests.conftest import Database
-from tests.services.notify.cases import consent, grant, opened, plan, ready, revoke, withdraw_case
+from tests.services.notify.cases import CORRECTED, consent, grant, opened, plan, ready, revoke, withdraw_case
 from tests.services.notify.stored import fold, fold_in, running
 from workhardening_contracts.envelope import read_structured
 
@@ -187,8 +187,11 @@ async def test_what_may_not_be_pushed_may_not_be_pulled(database: Database, pool
 @pytest.mark.stack
 async def test_deliveries_repair_a_gap_with_the_bytes_that_were_or_will_be_sent(database: Database, pool: Pool) -> None:
     employer = f"e-{uuid4().hex[:8]}"
-    ref = await fold(pool, [opened(), consent(grant(employer=employer)), plan(), ready()])
+    ref = await fold(pool, [opened(), consent(grant(employer=employer)), plan(), *CORRECTED])
     async with caller(database, pool, "employer", employer) as client:
         items = await read_all(client, "/v1/deliveries", limit=1)
-    assert [item["event"]["data"]["sequence"] for item in items] == [1, 2]
+        latest = (await client.get(f"/v1/cases/{ref}/status")).json()
+    data = [item["event"]["data"] for item in items]
+    assert [(each["sequence"], each["previous_sequence"]) for each in data] == [(3, 0), (4, 3)], "1 and 2 were replaced"
+    assert latest["data"] == data[-1]
     assert await pool.fetchval("SELECT count(*) FROM disclosures WHERE case_ref = $1", ref) == 2

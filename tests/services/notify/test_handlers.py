@@ -92,14 +92,13 @@ def test_a_signature_is_told_with_its_restrictions_and_role() -> None:
     assert (update.status, update.certifier_role, update.restrictions) == ("with_restrictions", "physician", (LIMIT,))
 
 
-def test_a_revocation_supersedes_the_update_that_said_ready_and_withholds_it_if_it_was_never_sent() -> None:
+def test_a_revocation_supersedes_the_update_that_said_ready() -> None:
     case, rows = given([*IN_PROGRAM, ready()])
     said_ready = [row for row in rows if isinstance(row, DeliveryRow)][-1]
     folded = when(case, readiness_revoked())
     update: ReadinessUpdated = only(updates(folded.effects))
     assert (update.outcome, update.status, update.supersedes) == ("revoked", "unable", said_ready.event_id)
     assert update.effective_through == MONDAY + timedelta(days=28)
-    assert Withhold(EMPLOYER, CASE, 2, "superseded") in folded.effects
 
 
 def test_a_corrected_signature_supersedes_the_first() -> None:
@@ -125,7 +124,7 @@ def test_a_program_that_ended_without_readiness_is_unable_until_a_review(outcome
 def test_revoked_consent_stops_at_once_and_withholds_what_was_not_sent() -> None:
     case, _ = given(IN_PROGRAM)
     folded = when(case, revoke())
-    assert folded.effects == (Withhold(EMPLOYER, CASE, 1, "not_permitted"),)
+    assert folded.effects == (Withhold(EMPLOYER, CASE, 1),)
     after = when(folded.case, ready())
     assert updates(after.effects) == []
 
@@ -212,7 +211,7 @@ def test_what_another_service_says_of_a_case_waits_until_it_is_opened(early: Eve
 def test_a_declined_correction_stops_the_telling_until_the_case_is_accepted_again() -> None:
     case, _ = given(IN_PROGRAM)
     declined = when(case, event(CaseDeclined(clinic=CLINIC, eligibility=ELIGIBLE)))
-    assert Withhold(EMPLOYER, CASE, 1, "not_permitted") in declined.effects
+    assert Withhold(EMPLOYER, CASE, 1) in declined.effects
     assert updates(when(declined.case, ready()).effects) == []
     assert only(updates(when(declined.case, opened()).effects)).outcome == "in_program"
 

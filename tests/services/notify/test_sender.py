@@ -12,7 +12,7 @@ from runtime.db import Pool, open_pool
 from runtime.fold import Position
 from services.notify.employers import add_endpoint
 from tests.conftest import Database
-from tests.services.notify.cases import MONDAY, consent, event, grant, opened, plan, ready, revised, revoke
+from tests.services.notify.cases import CORRECTED, MONDAY, consent, event, grant, opened, plan, ready, revoke
 from tests.services.notify.receiving import receiving, sending, status_of, until
 from tests.services.notify.stored import fold
 from workhardening_contracts.clinic import CaseErased
@@ -32,11 +32,11 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
 async def test_updates_of_a_case_arrive_in_order_through_failures_and_are_logged_once(pool: Pool) -> None:
     async with receiving(pool, answers=[500, 429, 302]) as receiver:
         mine = grant(employer=receiver.employer)
-        ref = await fold(pool, [opened(), consent(mine), plan(), revised(2, 9), ready()])
+        ref = await fold(pool, [opened(), consent(mine), plan(), *CORRECTED])
         async with sending(pool):
-            await until(status_of(pool, ref, 3, "delivered"))
-    assert [update.sequence for update in receiver.taken] == [1, 2, 3]
-    assert [update.previous_sequence for update in receiver.taken] == [0, 1, 2]
+            await until(status_of(pool, ref, 4, "delivered"))
+    assert [update.sequence for update in receiver.taken] == [3, 4]
+    assert [update.previous_sequence for update in receiver.taken] == [0, 3]
     assert len(set(receiver.ids[:4])) == 1
     attempts = await pool.fetch(
         "SELECT number, status, outcome FROM delivery_attempts WHERE employer = $1 ORDER BY id", receiver.employer
@@ -47,10 +47,9 @@ async def test_updates_of_a_case_arrive_in_order_through_failures_and_are_logged
         (3, 302, "retry"),
         (4, 204, "delivered"),
         (1, 204, "delivered"),
-        (1, 204, "delivered"),
     ]
     log = await pool.fetch("SELECT channel, scopes, sequence FROM disclosures WHERE case_ref = $1 ORDER BY id", ref)
-    assert [tuple(row) for row in log] == [("webhook", ["work_status"], number) for number in (1, 2, 3)]
+    assert [tuple(row) for row in log] == [("webhook", ["work_status"], number) for number in (3, 4)]
 
 
 async def test_consent_that_ended_meanwhile_withholds_the_update(pool: Pool) -> None:
@@ -75,7 +74,7 @@ async def test_an_update_after_a_withheld_one_names_the_last_that_was_sent(pool:
 
 async def test_an_endpoint_that_is_gone_is_disabled_and_its_line_is_kept(pool: Pool) -> None:
     async with receiving(pool, answers=[410]) as receiver:
-        ref = await fold(pool, [opened(), consent(grant(employer=receiver.employer)), plan(), ready()])
+        ref = await fold(pool, [opened(), consent(grant(employer=receiver.employer)), plan(), *CORRECTED])
 
         async def disabled() -> bool:
             return not await pool.fetchval("SELECT enabled FROM endpoints WHERE employer = $1", receiver.employer)
@@ -87,18 +86,18 @@ async def test_an_endpoint_that_is_gone_is_disabled_and_its_line_is_kept(pool: P
         )
         await pool.execute("UPDATE endpoints SET enabled = true WHERE employer = $1", receiver.employer)
         async with sending(pool):
-            await until(status_of(pool, ref, 2, "delivered"))
-    assert [update.sequence for update in receiver.taken] == [1, 2]
+            await until(status_of(pool, ref, 4, "delivered"))
+    assert [update.sequence for update in receiver.taken] == [3, 4]
 
 
 async def test_what_an_endpoint_refuses_for_good_fails_and_the_next_goes_on(pool: Pool) -> None:
     async with receiving(pool, answers=[400]) as receiver:
-        ref = await fold(pool, [opened(), consent(grant(employer=receiver.employer)), plan(), ready()])
+        ref = await fold(pool, [opened(), consent(grant(employer=receiver.employer)), plan(), *CORRECTED])
         async with sending(pool):
-            await until(status_of(pool, ref, 2, "delivered"))
+            await until(status_of(pool, ref, 4, "delivered"))
     # The gap is visible to the employer, who may pull what it refused.
-    assert [(update.sequence, update.previous_sequence) for update in receiver.taken] == [(2, 1)]
-    assert await status_of(pool, ref, 1, "failed")()
+    assert [(update.sequence, update.previous_sequence) for update in receiver.taken] == [(4, 3)]
+    assert await status_of(pool, ref, 3, "failed")()
 
 
 async def test_a_parked_case_sends_nothing_until_it_is_mended(pool: Pool) -> None:

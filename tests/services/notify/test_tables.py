@@ -51,12 +51,12 @@ async def test_revoked_consent_withholds_in_the_same_batch_what_it_had_allowed(p
     assert [tuple(row) for row in rows] == [(1, "withheld"), (2, "pending")]
 
 
-async def test_a_revocation_withholds_the_unsent_ready_and_nothing_that_was_tried(pool: Pool) -> None:
+async def test_a_revocation_takes_the_place_of_the_unsent_ready_and_of_nothing_that_was_tried(pool: Pool) -> None:
     ref = await fold(pool, IN_PROGRAM)
     await pool.execute("UPDATE deliveries SET attempts = 1 WHERE case_ref = $1", ref)
     await fold(pool, [ready(), readiness_revoked()], ref)
     rows = await pool.fetch("SELECT sequence, status FROM deliveries WHERE case_ref = $1 ORDER BY sequence", ref)
-    assert [tuple(row) for row in rows] == [(1, "pending"), (2, "withheld"), (3, "pending")]
+    assert [tuple(row) for row in rows] == [(1, "pending"), (2, "coalesced"), (3, "pending")]
 
 
 async def test_an_erased_case_leaves_no_row_but_its_disclosures_even_in_one_batch(pool: Pool) -> None:
