@@ -297,7 +297,7 @@ async def _check_deliveries(
 ) -> None:
     async with connected(target.database, "notify") as connection:
         rows = await connection.fetch(
-            "SELECT employer, case_ref::text, event_id, sequence, status, attempts FROM deliveries"
+            "SELECT employer, case_ref::text, event_id, sequence, status, attempts, superseded_by FROM deliveries"
             " ORDER BY employer, case_ref, sequence"
         )
         disclosed = {
@@ -309,8 +309,13 @@ async def _check_deliveries(
             )
         }
     tally = Counter(str(row["status"]) for row in rows)
-    found.webhooks = {name: tally.get(name, 0) for name in ("delivered", "pending", "failed", "withheld")}
+    found.webhooks = {name: tally.get(name, 0) for name in ("delivered", "pending", "failed", "withheld", "coalesced")}
     found.webhooks["disclosures"] = len(disclosed)
+    places = {(str(row["employer"]), str(row["case_ref"]), str(row["event_id"])): int(row["sequence"]) for row in rows}
+    for row in rows:
+        taker = (str(row["employer"]), str(row["case_ref"]), str(row["superseded_by"]))
+        if row["status"] == "coalesced" and places.get(taker, 0) <= row["sequence"]:
+            found.findings.append(f"notify: {taker[0]} was not told {row['event_id']}, and nothing took its place")
     delivered = {(str(row["employer"]), str(row["event_id"])) for row in rows if row["status"] == "delivered"}
     for employer, event in sorted(delivered - disclosed):
         found.findings.append(f"notify: {employer} was told {event} and no disclosure says so")

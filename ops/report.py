@@ -60,8 +60,9 @@ async def print_story(target: Target, case: UUID, console: Console, *, whole_tra
         body = update["body"]
         limits = f", {len(body['restrictions'])} restrictions" if body.get("restrictions") else ""
         until = body.get("effective_through") or "no end"
+        told = "told" if update["attempts"] else "not told"
         console.print(
-            f"  {update['employer']} was told #{update['sequence']}: [bold]{body['status']}[/]"
+            f"  {update['employer']} was {told} #{update['sequence']}: [bold]{body['status']}[/]"
             f" {body['effective_from']} to {until}{limits} ({update['status']}, attempt {update['attempts']})"
         )
     if target.zipkin is None:

@@ -260,7 +260,7 @@ async def gather(target: Target, reads: Mapping[str, Sequence[str]]) -> Evidence
         evidence.deliveries = await rows(
             connection,
             "SELECT id, employer, case_ref, event_id, sequence, body, scopes, bases, status, reason, attempts,"
-            " next_attempt_at <= now() AS due FROM deliveries ORDER BY employer, case_ref, sequence",
+            " superseded_by, next_attempt_at <= now() AS due FROM deliveries ORDER BY employer, case_ref, sequence",
         )
         # The seals first: what they seal is there before them.
         evidence.seals = await rows(connection, "SELECT * FROM disclosure_seals")

@@ -292,6 +292,68 @@ def leave_out_for_no_reason(evidence: Evidence) -> None:
     row |= {"status": "withheld", "reason": None}
 
 
+def _replaced(evidence: Evidence) -> Row:
+    """An update that gave way to one that was delivered, as it would have, had its employer been away."""
+    rows: list[Any] = evidence.deliveries
+    delivered = {
+        (row["case_ref"], row["employer"], row["sequence"]): row for row in rows if row["status"] == "delivered"
+    }
+    for (case, employer, sequence), row in delivered.items():
+        taker = delivered.get((case, employer, sequence + 1))
+        data = json.loads(row["body"])["data"]
+        if taker is None or data["outcome"] != "in_program" or not set(taker["scopes"]) <= set(row["scopes"]):
+            continue
+        row |= {"status": "coalesced", "superseded_by": taker["event_id"], "attempts": 0}
+        evidence.disclosures = [each for each in evidence.disclosures if each["event_id"] != row["event_id"]]
+        evidence.seals = sealed(evidence.disclosures)
+        assert evidence.books is not None
+        updates: list[Any] = evidence.books[employer]["updates"]
+        updates[:] = [each for each in updates if each["event_id"] != row["event_id"]]
+        return row
+    raise AssertionError("no update of a running program that another follows")
+
+
+def replace_as_may_be(evidence: Evidence) -> None:
+    _replaced(evidence)
+
+
+def leave_out_a_revocation(evidence: Evidence) -> None:
+    row = _replaced(evidence)
+    body = json.loads(row["body"])
+    body["data"]["outcome"] = "revoked"
+    row["body"] = json.dumps(body).encode()
+
+
+def leave_out_a_correction(evidence: Evidence) -> None:
+    row = _replaced(evidence)
+    body = json.loads(row["body"])
+    body["data"]["supersedes"] = "an-earlier-one"
+    row["body"] = json.dumps(body).encode()
+
+
+def leave_out_what_was_tried(evidence: Evidence) -> None:
+    _replaced(evidence)["attempts"] = 1
+
+
+def leave_out_for_nothing(evidence: Evidence) -> None:
+    _replaced(evidence)["superseded_by"] = "nothing"
+
+
+def leave_out_for_an_older_one(evidence: Evidence) -> None:
+    row = _replaced(evidence)
+    row["superseded_by"] = row["event_id"]
+
+
+def leave_out_for_one_that_needs_more_consent(evidence: Evidence) -> None:
+    _replaced(evidence)["scopes"] = []
+
+
+def leave_out_for_one_that_is_never_sent(evidence: Evidence) -> None:
+    taker = _replaced(evidence)["superseded_by"]
+    row: Any = next(row for row in evidence.deliveries if row["event_id"] == taker)
+    row["status"] = "pending"
+
+
 def leak_into_a_log(evidence: Evidence) -> None:
     evidence.texts["log progress.log"] = "ValueError: input was canaryphi"
 
@@ -580,6 +642,26 @@ SEEDED: dict[str, tuple[Spoil, ...]] = {
 )
 def test_a_violation_that_is_seeded_on_purpose_is_reported(invariant: str, spoil: Spoil) -> None:
     assert invariant in {found for found, _ in spoilt(spoil)}
+
+
+def test_an_update_that_gave_way_to_a_newer_one_is_no_finding() -> None:
+    assert spoilt(replace_as_may_be) == set()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (leave_out_a_revocation, "that takes something back was left out"),
+        (leave_out_a_correction, "that takes something back was left out"),
+        (leave_out_what_was_tried, "was tried and left out"),
+        (leave_out_for_nothing, "was left out for none that takes its place"),
+        (leave_out_for_an_older_one, "was left out for none that takes its place"),
+        (leave_out_for_one_that_needs_more_consent, "was left out for none that takes its place"),
+        (leave_out_for_one_that_is_never_sent, "was left out for one that was not sent"),
+    ],
+)
+def test_an_update_that_gave_way_wrongly_is_reported(spoil: Spoil, text: str) -> None:
+    assert any(invariant == "I6" and text in found for invariant, found in spoilt(spoil))
 
 
 def test_every_invariant_has_a_seeded_violation() -> None:

@@ -17,7 +17,7 @@ Told = tuple[str, str, str]
 
 def check(evidence: Evidence) -> list[Violation]:
     """Receivers and employers' topics against what was to be delivered, and the disclosure log against both."""
-    return [*_topics(evidence), *_books(evidence), *_coalesced(evidence), *_disclosed(evidence)]
+    return [*_topics(evidence), *_books(evidence), *_complete(evidence), *_replaced(evidence), *_disclosed(evidence)]
 
 
 def _key(row: Row) -> Told:
@@ -93,12 +93,11 @@ def _status(row: Row) -> tuple[str, str]:
     return data["status"], data["outcome"]
 
 
-def _coalesced(evidence: Evidence) -> Iterator[Violation]:
-    """Per case and employer 1..n, and each is delivered, or is recorded as withheld or failed; the last one counts."""
+def _complete(evidence: Evidence) -> Iterator[Violation]:
+    """Per case and employer 1..n, and each is delivered, or is recorded as left out or failed; the last one counts."""
     by_case: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in evidence.deliveries:
         by_case[row["employer"], row["case_ref"]].append(row)
-    enabled = {row["employer"] for row in evidence.endpoints if row["enabled"]}
     for (employer, case), rows in by_case.items():
         numbers = sorted(int(row["sequence"]) for row in rows)
         if numbers != list(range(1, len(numbers) + 1)):
@@ -106,10 +105,34 @@ def _coalesced(evidence: Evidence) -> Iterator[Violation]:
         for row in rows:
             if row["status"] in ("withheld", "failed") and not row["reason"]:
                 yield Violation("I6", case, f"an update of {employer} was left out for no reason", (row["event_id"],))
-            case_row = evidence.case_of.get(("notify", case))
-            parked = case_row is not None and case_row["parked"] > 0
-            if row["status"] == "pending" and row["due"] and employer in enabled and not parked:
+            if _overdue(evidence, row):
                 yield Violation("I9", case, f"an update of {employer} is due and was not sent", (row["event_id"],))
+
+
+def _overdue(evidence: Evidence, row: Row) -> bool:
+    enabled = any(each["enabled"] for each in evidence.endpoints if each["employer"] == row["employer"])
+    case = evidence.case_of.get(("notify", row["case_ref"]))
+    parked = case is not None and case["parked"] > 0
+    return row["status"] == "pending" and row["due"] and enabled and not parked
+
+
+def _replaced(evidence: Evidence) -> Iterator[Violation]:
+    """What gave way to a newer update says to which; that needs no more consent and is settled, or gave way in turn.
+    What takes something back gives way to nothing."""
+    rows = {_key(row): row for row in evidence.deliveries}
+    for (employer, case, id_), row in rows.items():
+        if row["status"] != "coalesced":
+            continue
+        data: dict[str, Any] = json.loads(row["body"])["data"]
+        if data.get("supersedes") is not None or data["outcome"] in ("revoked", "discontinued"):
+            yield Violation("I6", case, f"an update of {employer} that takes something back was left out", (id_,))
+        if row["attempts"] > 0:
+            yield Violation("I6", case, f"an update of {employer} was tried and left out", (id_,))
+        taker = rows.get((employer, case, row["superseded_by"]))
+        if taker is None or taker["sequence"] <= row["sequence"] or not set(taker["scopes"]) <= set(row["scopes"]):
+            yield Violation("I6", case, f"an update of {employer} was left out for none that takes its place", (id_,))
+        elif _overdue(evidence, taker):
+            yield Violation("I6", case, f"an update of {employer} was left out for one that was not sent", (id_,))
 
 
 def _disclosed(evidence: Evidence) -> Iterator[Violation]:
