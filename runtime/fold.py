@@ -242,6 +242,8 @@ def fold(case: Case[S], received: Received, handlers: Handlers[S, P]) -> Folded[
             if step.result == "waiting":
                 continue
             case = step.case
+            if step.erase:  # what this very fold decided is not published either
+                emitted.clear()
             emitted += step.emitted
             effects += step.effects
             erase = step.erase

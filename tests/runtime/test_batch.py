@@ -92,6 +92,24 @@ def test_without_a_state_nobody_is_known_to_own_the_case_and_its_erasure_queues(
     assert (writes.cases[CASE].parked, writes.erased) == (2, set())
 
 
+def test_an_erasure_that_came_first_takes_effect_when_its_case_is_opened_and_publishes_nothing_of_it() -> None:
+    def opens_and_tells(state: Sum | None, event: Any, policy: Policy) -> Outcome[Sum]:
+        return Outcome(Sum(owner="/clinics/a"), emit=[Summed(total=0)])
+
+    telling = replace(HANDLERS, on={**HANDLERS.on, Opening: opens_and_tells})
+    writes = batch(erasure(), opening(), added(CASE, "1", 1), handlers=telling)
+    assert (writes.cases[CASE].erased, writes.erased) == (True, {CASE})
+    assert results(writes) == ["folded", "folded", "rejected"]
+    assert [entry.envelope.data for entry in writes.emitted] == [b'{"code":"case_erased"}']
+
+
+def test_a_strangers_erasure_that_came_first_is_refused_when_the_case_is_opened_and_bars_nothing() -> None:
+    writes = batch(erasure("/clinics/b"), opening(), added(CASE, "1", 1))
+    assert (writes.cases[CASE].erased, writes.erased) == (False, set())
+    assert results(writes) == ["rejected", "folded", "folded"]
+    assert b'{"code":"foreign_source"}' in [entry.envelope.data for entry in writes.emitted]
+
+
 def test_an_erasure_folds_nothing_that_waited() -> None:
     def waits_once(state: Sum | None, event: Any, policy: Policy) -> Outcome[Sum]:
         return Outcome(Sum(owner="brought back"), effects=["late"]) if state is None else Outcome(state, wait=True)
