@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -151,7 +151,7 @@ class Looking:
         self._only("operations")
         await operations.discard(self.settings, service, ref, reason, self.visitor.name)
 
-    async def ticks(self, ref: UUID | None = None) -> AsyncIterator[Tick | None]:
+    async def ticks(self, ref: UUID | None = None) -> AsyncGenerator[Tick | None]:
         self._only("clinician")
         with self.hub.subscribed() as queue:
             yield None  # the stream is open: what a page lacks is what came before this
