@@ -26,7 +26,6 @@ log = structlog.get_logger("operations")
 _SHOWN = 50
 _FIGURES: Mapping[str, str] = {
     "outbox_rows": SQL["count_unpublished"],
-    "outbox_age_s": SQL["oldest_unpublished"],
     "outbox_held": SQL["count_held"],
     "parked_cases": SQL["count_parked_cases"],
     "dead_letters": SQL["count_all_dead_letters"],
@@ -91,6 +90,7 @@ async def standing(request: Request) -> dict[str, Any]:
     health = it.health()
     async with it.pool.acquire(timeout=10) as connection:
         figures = {name: float(await connection.fetchval(query)) for name, query in _FIGURES.items()}
+        figures["outbox_age_s"] = float(await connection.fetchval(SQL["oldest_unpublished"], it.relay.floor))
         parked = await connection.fetch(SQL["list_parked"], _SHOWN)
         dead = await connection.fetch(SQL["list_dead_letters"], _SHOWN)
     figures["lag"] = float(sum((await it.consumer.lag()).values()))

@@ -164,7 +164,7 @@ async def post_event(request: Request, clinic: Caller, desk: AtDesk) -> dict[str
     dependencies=[Depends(console_caller)],
 )
 async def post_signature(
-    request: Request, clinic: Annotated[str, Path(pattern=NAME.pattern, max_length=64)], desk: AtDesk
+    request: Request, clinic: Annotated[str, Path(pattern=f"^{NAME.pattern}$")], desk: AtDesk
 ) -> dict[str, Any]:
     """Take in a signature that a clinician of this clinic gave at the console. It is a clinic's event like any other;
     of all that clinics say the console may say only this."""

@@ -12,13 +12,13 @@ import pytest
 from fastapi import Request
 from httpx import ASGITransport, AsyncClient, Response
 
-from runtime.http import Problem, clinic_caller, make_app
+from runtime.http import Problem, clinic_caller, console_caller, make_app
 from services.intake.door import front_desk, router
 from services.intake.receipts import Held
 from services.intake.screening import MAX_BODY
 from tests.services.intake.cases import CASE, assessed
 from tests.services.intake.desk import KEY, TRACE, MemoryBroker, MemoryReceipts, desk_of
-from workhardening_contracts.clinic import AssessmentRecorded, Finding
+from workhardening_contracts.clinic import AssessmentRecorded, Finding, ReadinessSigned
 from workhardening_contracts.envelope import Envelope, event_of, write_http, write_structured
 
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
@@ -56,6 +56,7 @@ async def door() -> AsyncIterator[Door]:
     app = make_app("intake")
     app.include_router(router)
     app.dependency_overrides[clinic_caller] = _caller
+    app.dependency_overrides[console_caller] = lambda: None  # whose key: tests/services/test_every_door_is_locked.py
     app.dependency_overrides[front_desk] = lambda: desk_of(receipts, broker)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://door") as client:
         yield Door(client, receipts, broker)
@@ -247,3 +248,35 @@ async def test_days_out_of_range_cannot_be_closed(door: Door, day: date) -> None
 
 def test_the_test_key_is_long_enough_to_be_one() -> None:
     assert len(KEY) == 32
+
+
+# The console
+
+
+def signature(id_: str = "console-1", source: str = "/clinics/north") -> Envelope:
+    data = ReadinessSigned(
+        readiness_event="assessed-1", role="physician", decision="ready", effective_from=date(2026, 3, 2)
+    )
+    return event_of(data, id=id_, source=source, subject=CASE, time=YESTERDAY)
+
+
+async def signs(door: Door, envelope: Envelope, clinic: str = "north") -> Response:
+    written, body = write_http(envelope)
+    return await door.client.post(f"/v1/clinics/{clinic}/signatures", content=body, headers=written)
+
+
+async def test_a_signature_from_the_console_goes_the_clinics_own_way(door: Door) -> None:
+    for _ in range(2):
+        answer = await signs(door, signature())
+        assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
+    assert {(topic, envelope.source, envelope.id) for topic, envelope in door.broker.sent} == {
+        ("clinic.events.v1", "/clinics/north", "console-1")
+    }
+    assert list(door.receipts.rows) == [("/clinics/north", "console-1")]
+
+
+async def test_the_console_says_nothing_but_signatures_and_nothing_for_another_clinic_than_it_names(door: Door) -> None:
+    assert problem(await signs(door, sent()))[:2] == (422, "type_not_allowed")
+    assert problem(await signs(door, signature(), "south"))[:2] == (403, "foreign_source")
+    assert problem(await signs(door, signature(), "no clinic"))[0] == 422
+    assert door.broker.sent == []
