@@ -21,7 +21,7 @@ import aiohttp
 from simulator import admission, clinic, hostile, jobs, workers
 from simulator.canaries import plant
 from simulator.casework import Case
-from simulator.doors import ANSWER_S, Door, Feed, FrontDoor, OwnTopic, Producing
+from simulator.doors import ANSWER_S, Door, Feed, FrontDoor, OwnTopic, Producing, noting_errors
 from simulator.employer import Book, Employer, EmployerConfig
 from simulator.ledger import Ledger, RawRecord, Sending
 from simulator.settling import Unsettled, settle
@@ -122,6 +122,7 @@ async def run(config: CohortConfig, stack: Mapping[str, Any], progress: Callable
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 timeout=aiohttp.ClientTimeout(total=ANSWER_S),
+                middlewares=[noting_errors(ledger)],
             )
         )
         logins: Mapping[str, str] = stack["keys"].get("kafka", {})

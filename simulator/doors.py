@@ -53,6 +53,18 @@ async def patience(random: Random) -> AsyncGenerator[int, None]:
         attempt, pause = attempt + 1, min(pause * 2, 3.0)
 
 
+def noting_errors(ledger: Ledger) -> aiohttp.ClientMiddlewareType:
+    """For a session: what its doors answer when they say no goes into the ledger, word for word."""
+
+    async def noting(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        answer = await handler(request)
+        if answer.status >= 400:
+            ledger.said_no(answer.status, (await answer.read()).decode("utf-8", "replace"))
+        return answer
+
+    return noting
+
+
 @dataclass
 class FrontDoor:
     """HTTP, with keep-alive."""

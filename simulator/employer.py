@@ -76,6 +76,8 @@ class Book:
     """Deliveries that were not signed by the program, or that broke the contract."""
     attempts: int = 0
     """Deliveries that came, the repeated and the refused ones included."""
+    bodies: list[str] = field(default_factory=list[str])
+    """What stood in each of them, as it came."""
 
     def of(self, case_ref: str) -> list[Update]:
         """The updates of one case."""
@@ -127,6 +129,7 @@ class Employer:
         id_ = request.headers.get("webhook-id", "")
         attempt = self._attempts[id_] = self._attempts.get(id_, 0) + 1
         self.book.attempts += 1
+        self.book.bodies.append(body.decode("utf-8", "replace"))
         trouble = self._trouble(id_) if attempt == 1 else None
         if trouble == "down":
             return web.Response(status=500)

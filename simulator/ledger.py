@@ -92,6 +92,8 @@ class Ledger:
     path: Path | None = None
     entries: list[Entry] = field(default_factory=list[Entry])
     closes: list[DayClose] = field(default_factory=list[DayClose])
+    errors: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]])
+    """Each different answer that said no: HTTP status and body."""
     _known: dict[tuple[str, str], Entry] = field(default_factory=dict[tuple[str, str], Entry])
     _early: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     """Refusals that were heard before the answer to the sending: a service died that had passed it on."""
@@ -150,6 +152,12 @@ class Ledger:
         else:
             entry.refused = code
         self._write("refused", {"source": source, "id": id, "code": code})
+
+    def said_no(self, status: int, text: str) -> None:
+        """Note what a door says that does not take or give something."""
+        if (status, text) not in self.errors:
+            self.errors.add((status, text))
+            self._write("error", {"status": status, "text": text})
 
     def unanswered(self, clinic: str) -> bool:
         """Whether refusals of this clinic's events are still to be heard."""

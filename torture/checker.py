@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     evidence.books = json.loads(given.books.read_text(encoding="utf-8")) if given.books else None
     evidence.samples = read_samples(given.samples) if given.samples else []
     evidence.texts = read_texts(given.log)
-    evidence.canaries = tuple(given.canary)
+    evidence.canaries = {text: text for text in given.canary}
     violations = check(evidence)
     print(report(evidence, violations))
     return 1 if violations or not any(tables.log for tables in evidence.services.values()) else 0

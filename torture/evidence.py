@@ -144,10 +144,12 @@ class Evidence:
     seals: list[Row] = field(default_factory=list[Row])
     """The chains of the disclosure log."""
     feed: list[Row] = field(default_factory=list[Row])
+    messages: list[Row] = field(default_factory=list[Row])
+    """Mails to workers and clinicians, sent or not."""
     ledger: list[Row] | None = None
     """The simulator's ledger: each line of it."""
     books: Mapping[str, Row] | None = None
-    """Employer -> `updates` and `refused` of its receiver."""
+    """Employer -> `updates`, `refused` and `bodies` of its receiver."""
     samples: list[Sample] = field(default_factory=list[Sample])
     behind: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     """(service, topic) -> records that the group has not committed."""
@@ -156,9 +158,9 @@ class Evidence:
     drained_s: float | None = None
     """Seconds from the last fault until everything had come to rest."""
     texts: dict[str, str] = field(default_factory=dict[str, str])
-    """Where text may leak to (`log intake.log`, `spans`): place -> text."""
-    canaries: tuple[str, ...] = ()
-    """Strings that were planted in patients' data."""
+    """Where text may leak to (`intake.log`, `spans`, `metrics`): place -> text."""
+    canaries: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Field of patients' data -> the text that was planted there."""
     finished: Mapping[tuple[str, str, int], int] | None = None
     """(group's name, topic, partition) -> what was committed before the tables were read, of a system that goes on.
     What lies behind it may be in flight. None: the system is at rest, and all must be finished."""
@@ -243,8 +245,8 @@ def read_samples(path: Path) -> list[Sample]:
 
 
 def read_texts(paths: Iterable[Path]) -> dict[str, str]:
-    """Log files as text, each under its name."""
-    return {f"log {path.name}": path.read_text(encoding="utf-8", errors="replace") for path in paths}
+    """What was written to files, under their names; bytes that are no text are replaced."""
+    return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in paths}
 
 
 async def gather(target: Target, reads: Mapping[str, Sequence[str]]) -> Evidence:
@@ -270,6 +272,7 @@ async def gather(target: Target, reads: Mapping[str, Sequence[str]]) -> Evidence
             " extract(epoch FROM now() - disclosed_at)::float8 AS age FROM disclosures",
         )
         evidence.feed = await rows(connection, "SELECT clinic, case_ref, source, event_id, event FROM feed")
+        evidence.messages = await rows(connection, "SELECT case_ref, kind, event_id, subject, body FROM messages")
         evidence.sessions = await rows(connection, SESSIONS)
     evidence.behind = await _behind(target.kafka, reads)
     return evidence

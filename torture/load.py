@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 
 from simulator import admission, hostile, jobs, workers
+from simulator.canaries import plant
 from simulator.cohort import FIRST_MONDAY, reference, spread
 from simulator.doors import Door
 from simulator.ledger import RawRecord, Sending
@@ -28,8 +29,6 @@ from workhardening_contracts.clinic import (
 from workhardening_contracts.contract import EventData
 from workhardening_contracts.envelope import clinic_source, event_of
 
-CANARIES = tuple(f"canary-{number:02d} felt the left knee give way" for number in range(12))
-"""Planted in notes; nothing but the events themselves may hold them."""
 HOSTILE = 0.012
 """Chance of something hostile or doubled after an event: with the unreadable records about 1 % of what is sent."""
 UNREADABLE = 0.05
@@ -51,7 +50,7 @@ def short_case(seed: int, index: int, clinic: str, victim: str, employer: str, *
 
     def say(data: EventData, name: str, on: date, hour: int = 9) -> Sending:
         at = datetime.combine(on, time(hour), UTC)
-        return Sending(event_of(data, id=f"{ref}.{name}", source=clinic_source(clinic), subject=ref, time=at))
+        return Sending(event_of(plant(data), id=f"{ref}.{name}", source=clinic_source(clinic), subject=ref, time=at))
 
     assessed = starts_on + timedelta(days=2)
     sent = [say(ReferralReceived(referral=referral), "referral", starts_on)]
@@ -76,7 +75,6 @@ def short_case(seed: int, index: int, clinic: str, victim: str, employer: str, *
 
 
 def _session(worker: Worker, on: date, random: Random) -> SessionRecorded:
-    note = random.choice(CANARIES) if random.random() < 0.2 else None
     attended = random.random() < worker.attendance
     return SessionRecorded(
         session=Session(
@@ -85,7 +83,6 @@ def _session(worker: Worker, on: date, random: Random) -> SessionRecorded:
             hours=worker.hours if attended else 0.0,
             exertion=float(random.randint(3, 7)) if attended else None,
             pain_next_day=worker.pain if attended else None,
-            note=note,
         )
     )
 

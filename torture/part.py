@@ -24,8 +24,9 @@ from ops.registered import handlers_of, service_of
 from runtime.db import open_pool
 from runtime.retry import PATIENCE, expire_waiting
 from simulator import cohort
+from simulator.canaries import CANARIES
 from simulator.cohort import CohortConfig, CohortResult
-from simulator.doors import ANSWER_S, Door, FrontDoor, OwnTopic, Producing
+from simulator.doors import ANSWER_S, Door, FrontDoor, OwnTopic, Producing, noting_errors
 from simulator.employer import Book
 from simulator.ledger import Ledger, Sending
 from torture import checker
@@ -36,10 +37,12 @@ from torture.evidence import Evidence, gather, read_ledger, read_samples, read_t
 from torture.faults import Fire, NotNow, inject
 from torture.ground import Ground, ground
 from torture.keeper import Keeper
-from torture.load import CANARIES, Case, send, short_case
+from torture.load import Case, send, short_case
 from torture.meanwhile import Tally, deliver_again, fall_ill, forge, heal, mend_parked, operate
 from torture.plan import Step
 from torture.receivers import NAMES, FireEmployer, receiving
+from torture.scraping import scraping
+from torture.spans import taking_spans
 from torture.watching import Watch, at_rest, watch
 from workhardening_contracts.registry import CLINIC_TOPIC, INTAKE_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC
 
@@ -114,13 +117,16 @@ async def run_part(part: Part, say: Say, keep: Path | None = None) -> Result:
     async with AsyncExitStack() as stack:
         raised = await stack.enter_async_context(ground(KAFKA_CLINICS))
         say(f"PostgreSQL and Kafka are up ({time.time() - began:.0f} s), on {_disk(raised)}")
+        raised.through.otlp = await stack.enter_async_context(taking_spans(raised.notes / "spans"))
         keeper = await stack.enter_async_context(Keeper(raised.layout, raised.through).keeping())
         employers = await stack.enter_async_context(receiving(raised.target, part.troubles, part.seed))
         books = {name: employer.book for name, employer in employers.items()}
         fire = Fire(raised, keeper, part.previous)
         seen = Watch(raised.notes / "samples.jsonl")
-        watching = asyncio.create_task(watch(raised.target, WATCHED, seen))
-        stack.callback(watching.cancel)
+        metrics = set[str]()
+        doors = [f"http://127.0.0.1:{raised.ports[name]}" for name in READS]
+        for looking in (watch(raised.target, WATCHED, seen), scraping(doors, metrics)):
+            stack.callback(asyncio.create_task(looking).cancel)
         await asyncio.gather(*(keeper.ready(name) for name in READS))
         lit = time.time()
         done = Tally()
@@ -132,7 +138,7 @@ async def run_part(part: Part, say: Say, keep: Path | None = None) -> Result:
             f"the fire is out after {burnt - lit:.0f} s: {len(fire.done)} faults, {dict(keeper.deaths)} processes ended"
         )
         drained = await _rest(raised, keeper, seen, done, say)
-        evidence = await _evidence(raised, part, programs, books, seen)
+        evidence = await _evidence(raised, programs, books, seen, metrics)
         evidence.drained_s = drained
         gathered = time.time()
         violations = await asyncio.to_thread(checker.check, evidence)
@@ -246,7 +252,9 @@ async def _send(
         ledger = open_.enter_context(Ledger(raised.notes / "short.jsonl"))
         http = await open_.enter_async_context(
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=ANSWER_S)
+                connector=aiohttp.TCPConnector(limit=0),
+                timeout=aiohttp.ClientTimeout(total=ANSWER_S),
+                middlewares=[noting_errors(ledger)],
             )
         )
         producer = await open_.enter_async_context(Producing(stack.kafka))
@@ -271,6 +279,7 @@ async def _programs(part: Part, raised: Ground) -> CohortResult:
         run="torture",
         kafka_clinics=frozenset(KAFKA_CLINICS),
         calendar_clinics=frozenset(),
+        canaries=True,
         timeout_s=3600,
         settle_s=120,
         ledger=raised.notes / "programs.jsonl",
@@ -318,13 +327,14 @@ async def _rest(raised: Ground, keeper: Keeper, seen: Watch, done: Tally, say: S
 
 
 async def _evidence(
-    raised: Ground, part: Part, programs: CohortResult, books: dict[str, Book], seen: Watch
+    raised: Ground, programs: CohortResult, books: dict[str, Book], seen: Watch, metrics: set[str]
 ) -> Evidence:
     evidence = await gather(raised.target, READS)
     evidence.ledger = [line for name in ("short", "programs") for line in read_ledger(raised.notes / f"{name}.jsonl")]
     evidence.books = {name: asdict(book) for name, book in {**books, **programs.books}.items()}
     evidence.samples = read_samples(seen.samples)
-    evidence.texts = read_texts(sorted(raised.layout.logs.glob("*.log")))
+    evidence.texts = read_texts([*sorted(raised.layout.logs.iterdir()), raised.notes / "spans"])
+    evidence.texts["metrics"] = "\n".join(sorted(metrics))
     evidence.canaries = CANARIES
     return evidence
 

@@ -26,8 +26,9 @@ from runtime.records import Record, open_record
 from services.notify.audit import Row as Disclosure
 from services.notify.audit import chained
 from services.notify.coalescing import successor
-from services.notify.rows import DeliveryRow, FeedRow, RemoveCase, Withhold
+from services.notify.rows import DeliveryRow, FeedRow, MessageRow, RemoveCase, Withhold
 from simulator import admission, casework
+from simulator.canaries import CANARIES
 from simulator.casework import Case as ClinicCase
 from simulator.clinic import opened
 from simulator.cohort import CohortConfig, make_cases, prologue
@@ -75,9 +76,10 @@ class World:
         self.tables = {name: seen.Tables() for name in self.handlers}
         self.feed: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
         self.deliveries: list[dict[str, Any]] = []
+        self.messages: list[seen.Row] = []
         self.replaceable: set[str] = set()
         self.disclosures: list[seen.Row] = []
-        self.books: dict[str, dict[str, list[Any]]] = defaultdict(lambda: {"updates": [], "refused": []})
+        self.books: dict[str, dict[str, list[Any]]] = defaultdict(lambda: {"updates": [], "refused": [], "bodies": []})
         self.samples: list[seen.Sample] = []
         self.ledger = Ledger()
         self.clock = NOW
@@ -213,6 +215,13 @@ class World:
                     "attempts": 0, "due": True,
                 }
             )  # fmt: skip
+        elif isinstance(effect, MessageRow):
+            self.messages.append(
+                {
+                    "case_ref": str(effect.case_ref), "kind": effect.kind, "event_id": effect.event_id,
+                    "subject": effect.subject, "body": effect.body,
+                }
+            )  # fmt: skip
         elif isinstance(effect, Withhold):
             for row in self.deliveries:
                 of = (row["employer"], row["case_ref"]) == (effect.employer, str(effect.case_ref))
@@ -238,6 +247,7 @@ class World:
                 data["status"], data["outcome"], True,
             )  # fmt: skip
             self.books[row["employer"]]["updates"].append(asdict(update))
+            self.books[row["employer"]]["bodies"].append(row["body"].decode())
 
     def evidence(self) -> seen.Evidence:
         """All that happened, as `gather` would read it."""
@@ -260,13 +270,14 @@ class World:
             disclosures=list(self.disclosures),
             seals=sealed(self.disclosures),
             feed=[row for rows in self.feed.values() for row in rows],
+            messages=list(self.messages),
             ledger=[{"what": "sent", **asdict(entry)} for entry in self.ledger.entries],
             books=dict(self.books),
             samples=self.samples,
             behind={(name, topic): 0 for name in READS for topic in READS[name]},
             sessions=[{"pid": 1, "role": "intake", "state": "idle", "seconds": 1.0, "blocking": 0}],
             drained_s=3.0,
-            canaries=("canaryphi",),
+            canaries=CANARIES,
         )  # fmt: skip
 
     def _case_rows(self, service: str) -> list[seen.Row]:
@@ -364,7 +375,9 @@ def lived(world: World, seed: int, cases: int, hostile: float, unruly: float = 0
     `unruly`: how often, per step of a case, its clinic says something that no orderly clinic would say then.
     """
     employer = EmployerConfig(secret="whsec_" + "a" * 40)
-    config = CohortConfig(cases=cases, seed=seed, employers={"acme": employer, "beta": employer}, hostile_rate=hostile)
+    config = CohortConfig(
+        cases=cases, seed=seed, employers={"acme": employer, "beta": employer}, hostile_rate=hostile, canaries=True
+    )  # fmt: skip
     made = make_cases(config, ["harbour", "north"])
     for nth, case in enumerate(made):
         if nth % 3 == 0:  # more stops and flares than a real cohort has, so that each path is walked

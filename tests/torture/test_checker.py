@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from simulator.canaries import CANARIES
 from tests.torture.checker_world import cohort, sealed
 from torture.checker import check
 from torture.checks import account
@@ -17,6 +18,7 @@ from workhardening_contracts.registry import CLINIC_TOPIC, PLANNING_TOPIC, PROGR
 
 Row = dict[str, Any]
 Spoil = Callable[[Evidence], None]
+LEAKED = CANARIES["session.note"]
 
 
 @cache
@@ -355,26 +357,29 @@ def leave_out_for_one_that_is_never_sent(evidence: Evidence) -> None:
 
 
 def leak_into_a_log(evidence: Evidence) -> None:
-    evidence.texts["log progress.log"] = "ValueError: input was canaryphi"
+    evidence.texts["progress.log"] = f"ValueError: input was {LEAKED}"
 
 
 def leak_a_story_into_a_span(evidence: Evidence) -> None:
-    evidence.texts["spans"] = "db.error: lifted, twisted and felt a sharp pain"
+    record = next(r for r in evidence.records if r.topic == CLINIC_TOPIC and b'"story"' in (r.value or b""))
+    story = json.loads(record.value or b"")["referral"]["injury"]["story"]
+    evidence.canaries = {}
+    evidence.texts["spans"] = f"db.error: {story}"
 
 
 def leak_into_a_header(evidence: Evidence) -> None:
     record = evidence.records[0]
-    evidence.records[0] = replace(record, headers=(*record.headers, ("x-note", b"canaryphi")))
+    evidence.records[0] = replace(record, headers=(*record.headers, ("x-note", LEAKED.encode())))
 
 
 def leak_into_a_reason(evidence: Evidence) -> None:
     row: Any = evidence.services["intake"].dead[0]
-    row["reason"] = "could not read canaryphi"
+    row["reason"] = f"could not read {LEAKED}"
 
 
 def leak_into_a_delivery(evidence: Evidence) -> None:
     row: Any = evidence.deliveries[0]
-    row["body"] = row["body"].replace(b"{", b'{"note":"canaryphi",', 1)
+    row["body"] = row["body"].replace(b"{", b'{"note":"%b",' % LEAKED.encode(), 1)
 
 
 def show_another_clinic(evidence: Evidence) -> None:
