@@ -6,14 +6,15 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
 from deploy.local.layout import layout_of
+from deploy.local.ports import HOST
 from deploy.local.state import Stack, load
 from runtime.db import Connection
 
@@ -45,6 +46,8 @@ class Target:
     kafka_users: dict[str, str]
     """Addresses of Kafka of those who log in there, by user; empty where nobody does."""
     local: bool
+    doors: dict[str, str] = field(default_factory=dict[str, str])
+    """The services' addresses, by service."""
 
     def as_stack(self) -> dict[str, Any]:
         """The same as partners' software reads it from stack.json."""
@@ -78,6 +81,7 @@ def target() -> Target:
             {},
             {},
             local=False,
+            doors=_doors(os.environ.get("WHP_DOORS", "")),
         )
     stack = load(layout_of(ROOT))
     if stack is None or not stack.pids:
@@ -99,13 +103,21 @@ def target_of(stack: Stack) -> Target:
         stack.keys.employers,
         stack.keys.kafka,
         local=True,
+        doors={name: f"http://{HOST}:{service.port}" for name, service in stack.services.items()},
     )
+
+
+def _doors(listed: str) -> dict[str, str]:
+    pairs = [entry.partition("=") for entry in listed.split(",") if entry]
+    if unknown := sorted({name for name, _, address in pairs if name not in SERVICES or not address}):
+        raise CommandError(f"WHP_DOORS is service=address[,...], of {', '.join(SERVICES)}; not {', '.join(unknown)}")
+    return {name: address.rstrip("/") for name, _, address in pairs}
 
 
 def in_schema(url: str, schema: str) -> str:
     """The URL with the schema as its search path."""
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(query=urlencode({"search_path": schema})))
+    return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), ("search_path", schema)])))
 
 
 @contextlib.asynccontextmanager
