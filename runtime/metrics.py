@@ -1,7 +1,7 @@
-"""/metrics in the Prometheus text format: what this process did, and what its service owes and for how long.
+"""What this process did, and what its service owes and for how long: for /metrics, and for a collector (otlp.py).
 
 A scrape costs a few statements that an index answers and asks nothing of the broker. Labels are services, topics,
-partitions and classes of reasons: a bounded set, and nothing of a case.
+partitions, stages, classes of reasons and at most 200 clinics: a bounded set, and nothing of a case.
 
 It asks for a key of the role `operations` all the same: how many cases are parked and how many updates employers are
 owed is nobody's business. On the local stack whoever is on the machine may look, as at its files.
@@ -12,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import accumulate
 from typing import Literal
 
 import asyncpg
@@ -21,11 +23,13 @@ import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
+from runtime import conventions as names
 from runtime.cases import SQL
 from runtime.db import is_transient, reduce_error
 from runtime.http import Bearer, guard_of, operations_caller, problems, running
 from runtime.keys import Bearer as Known
 from runtime.running import Running
+from runtime.stages import BOUNDS, Histogram
 
 log = structlog.get_logger("metrics")
 
@@ -38,6 +42,9 @@ PARKED_REASONS = ("handler", "write", "contract", "envelope", "json", "state_unr
 DEAD_REASONS = ("contract", "envelope", "json", "kafka", "id_reused", "foreign_source", "other")
 
 Labels = Mapping[str, str]
+"""By the conventions' names where they have one; in Prometheus's format their dots become underscores."""
+
+_VERSION = version("work-hardening-program")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +54,11 @@ class Gauge:
     name: str
     help: str
     query: str
-    """One number, or rows of (class of reason, number); it reads no more than an index and a bounded number of rows."""
+    """One number, or rows of (label's value, number); it reads no more than an index and a bounded number of rows."""
+    label: str = "reason"
+    """What tells the rows apart, of a query that gives rows."""
     reasons: tuple[str, ...] = ()
-    """The classes that are always told, of a query that gives rows."""
+    """The classes that are always told; others are told as `other`."""
     arguments: Callable[[Running], tuple[int, ...]] = lambda _: ()
     """What the query is asked with."""
 
@@ -59,9 +68,9 @@ class Metric:
     """A name with its figures."""
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "histogram"]
     help: str
-    figures: list[tuple[Labels, float]] = field(default_factory=list[tuple[Labels, float]])
+    figures: list[tuple[Labels, float | Histogram]] = field(default_factory=list[tuple[Labels, float | Histogram]])
 
 
 GAUGES = (
@@ -82,9 +91,14 @@ GAUGES = (
         "whp_dead_letters",
         "Records kept that name no readable case, the bridge's too, by the class of the reason. Counted to 10,000.",
         SQL["count_dead_letters"],
-        DEAD_REASONS,
+        reasons=DEAD_REASONS,
     ),
 )
+
+
+async def figures(it: Running, gauges: Iterable[Gauge]) -> list[Metric]:
+    """All that is told of this process and its service now. `gauges` are the tables'."""
+    return [*_counted(it), *_timed(it), *await _consumed(it), *await _asked(it, gauges)]
 
 
 def add_metrics(app: FastAPI, gauges: Iterable[Gauge] = ()) -> None:
@@ -94,8 +108,7 @@ def add_metrics(app: FastAPI, gauges: Iterable[Gauge] = ()) -> None:
     async def metrics(request: Request) -> PlainTextResponse:
         """Prometheus's text format."""
         it = running(request)
-        found = [*_counted(it), *await _consumed(it), *await _asked(it, mine)]
-        return PlainTextResponse(written(found, {"service": it.service}), media_type=CONTENT_TYPE)
+        return PlainTextResponse(written(await figures(it, mine), {"service": it.service}), media_type=CONTENT_TYPE)
 
     app.add_api_route(
         "/metrics",
@@ -152,7 +165,45 @@ def _counted(it: Running) -> list[Metric]:
     ]
 
 
-def _by_reason(counts: Mapping[str, int], known: tuple[str, ...]) -> list[tuple[Labels, float]]:
+def _timed(it: Running) -> list[Metric]:
+    """How long batches took, and what went through the broker, by the names that the messaging conventions have."""
+    counts, kafka = it.consumer.counts, {names.SYSTEM: "kafka"}
+    process = {**kafka, names.OPERATION: "process", names.GROUP: f"whp.{it.service}"}
+    return [
+        Metric(
+            "messaging_process_duration_seconds",
+            "histogram",
+            "From a batch's records to its committed offsets, the attempts that failed included.",
+            [(process, counts.durations)],
+        ),
+        Metric(
+            "whp_batch_stage_duration_seconds",
+            "histogram",
+            "The same by stage; `retry` is what attempts that failed have cost.",
+            [({"stage": stage}, took) for stage, took in counts.stages.items()],
+        ),
+        Metric(
+            "messaging_client_consumed_messages_total",
+            "counter",
+            "Records that Kafka handed over, whatever became of them.",
+            [
+                ({**kafka, names.OPERATION: "poll", names.GROUP: f"whp.{it.service}", names.DESTINATION: topic}, count)
+                for topic, count in sorted(counts.consumed.items())
+            ],
+        ),
+        Metric(
+            "messaging_client_sent_messages_total",
+            "counter",
+            "Messages that the broker acknowledged, of the relay and of the doors.",
+            [
+                ({**kafka, names.OPERATION: "send", names.DESTINATION: topic}, count)
+                for topic, count in sorted(it.telemetry.sent.items())
+            ],
+        ),
+    ]
+
+
+def _by_reason(counts: Mapping[str, int], known: tuple[str, ...]) -> list[tuple[Labels, float | Histogram]]:
     tally = Counter(dict.fromkeys(known, 0))
     for reason, count in counts.items():
         tally[reason if reason in known else "other"] += count
@@ -186,6 +237,7 @@ async def _consumed(it: Running) -> list[Metric]:
             "1 in the one process of a service that publishes its outbox.",
             [({}, float(it.relay.active))],
         ),
+        Metric("whp_build_info", "gauge", "Always 1: the label says which version runs.", [({"version": _VERSION}, 1)]),
     ]
 
 
@@ -201,7 +253,7 @@ async def _asked(it: Running, gauges: Iterable[Gauge]) -> list[Metric]:
                 if gauge.reasons:
                     told.figures.extend(_by_reason({str(row[0]): int(row[1]) for row in rows}, gauge.reasons))
                 else:
-                    told.figures.append(({}, float(rows[0][0])))
+                    told.figures.extend(_rows(rows, gauge.label))
                 found.append(told)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         log.warning("the database does not tell", error=reduce_error(error))
@@ -209,12 +261,34 @@ async def _asked(it: Running, gauges: Iterable[Gauge]) -> list[Metric]:
     return [*found, Metric("whp_database_up", "gauge", "1 when the database answered this scrape.", [({}, up)])]
 
 
+def _rows(rows: Sequence[asyncpg.Record], label: str) -> list[tuple[Labels, float | Histogram]]:
+    return [({label: str(row[0])} if len(row) > 1 else {}, float(row[-1])) for row in rows]
+
+
 def written(metrics: Iterable[Metric], labels: Labels) -> str:
-    """The text format, with `labels` on every figure."""
+    """The text format of Prometheus, with `labels` on every figure."""
     lines: list[str] = []
     for metric in metrics:
         lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
         for own, value in metric.figures:
-            pairs = ",".join(f'{name}="{text}"' for name, text in {**labels, **own}.items())
-            lines.append(f"{metric.name}{{{pairs}}} {value:.16g}")
+            pairs = {name.replace(".", "_"): text for name, text in {**labels, **own}.items()}
+            if isinstance(value, Histogram):
+                lines += _buckets(metric.name, pairs, value)
+            else:
+                lines.append(_line(metric.name, pairs, value))
     return "\n".join(lines) + "\n"
+
+
+def _buckets(name: str, pairs: Labels, found: Histogram) -> list[str]:
+    bounds = [*(f"{bound:g}" for bound in BOUNDS), "+Inf"]
+    below = list(accumulate(found.counts))
+    return [
+        *(_line(f"{name}_bucket", {**pairs, "le": bound}, n) for bound, n in zip(bounds, below, strict=True)),
+        _line(f"{name}_sum", pairs, found.sum),
+        _line(f"{name}_count", pairs, below[-1]),
+    ]
+
+
+def _line(name: str, pairs: Labels, value: float) -> str:
+    told = ",".join(f'{label}="{text}"' for label, text in pairs.items())
+    return f"{name}{{{told}}} {value:.16g}"

@@ -30,7 +30,7 @@ from runtime.fold import Handlers
 from runtime.guard import guard_of
 from runtime.http import make_app
 from runtime.logs import set_up_logs
-from runtime.metrics import Gauge, add_metrics
+from runtime.metrics import GAUGES, Gauge, add_metrics
 from runtime.migrate import pending
 from runtime.operations import add_operations
 from runtime.parking import expire_dead_letters
@@ -38,7 +38,7 @@ from runtime.relay import Publisher, Relay, transient
 from runtime.retry import expire_waiting
 from runtime.running import Running
 from runtime.settings import Settings, read_settings
-from runtime.telemetry import Telemetry, set_up_traces
+from runtime.telemetry import Telemetry, exports, set_up_traces
 from runtime.within import within
 from workhardening_contracts.kafka import read_address
 
@@ -156,6 +156,7 @@ async def _serve(
         asyncio.create_task(relay.run(), name="relay"),
         asyncio.create_task(consumer.watch(), name="watchdog"),
         asyncio.create_task(expire_hourly(running, handlers, service.writers), name="expiry"),
+        *_exporting(running, service.gauges),
         *(asyncio.create_task(_kept_up(worker, running), name=worker.__name__) for worker in service.workers),
     ]
     server = _server(app, settings)
@@ -176,6 +177,15 @@ async def _serve(
             error = task.exception()
             raise error if error is not None else Halt("a task of the service ended")
     waited[0].cancel()
+
+
+def _exporting(running: Running, gauges: tuple[Gauge, ...]) -> list[asyncio.Task[None]]:
+    """A task that sends figures to the collector, when there is one."""
+    if not exports("metrics"):
+        return []
+    from runtime.otlp import exporting
+
+    return [asyncio.create_task(exporting(running, (*GAUGES, *gauges)), name="figures")]
 
 
 def security_of(kafka: str) -> SASLScram512 | None:

@@ -6,6 +6,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 Lap = Callable[[str], None]
 """Says that a stage has just ended."""
@@ -40,8 +41,11 @@ class Histogram:
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     sum: float = 0.0
+    least: float = inf
+    greatest: float = -inf
 
     def add(self, value: float) -> None:
         """Count one more value."""
         self.counts[bisect_left(BOUNDS, value)] += 1
         self.sum += value
+        self.least, self.greatest = min(self.least, value), max(self.greatest, value)

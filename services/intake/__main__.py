@@ -11,6 +11,7 @@ from runtime.settings import Settings
 from services.intake.bridge import run_bridge
 from services.intake.door import router
 from services.intake.effects import WRITERS
+from services.intake.gauges import GAUGES
 from services.intake.handlers import handlers
 from services.intake.policy import Policy
 from workhardening_contracts import registry
@@ -27,6 +28,7 @@ SERVICE = Service(
     writers=WRITERS,
     routers=(router,),
     workers=(run_bridge,),
+    gauges=GAUGES,
 )
 
 if __name__ == "__main__":

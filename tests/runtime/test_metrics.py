@@ -14,10 +14,11 @@ from fastapi import FastAPI
 
 from runtime.cases import SQL
 from runtime.metrics import GAUGES, Gauge, Metric, add_metrics, written
+from runtime.stages import BOUNDS, STAGES, Histogram
 from tests.conftest import Kafka
-from tests.runtime.toy import Process, added, eventually, send, started, toy_handlers
+from tests.runtime.toy import TELEMETRY, Process, added, eventually, send, started, toy_handlers
 
-LINE = re.compile(r'^(?P<name>[a-z_]+)\{(?P<labels>[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*)\} (?P<value>[-+.e\d]+)$')
+LINE = re.compile(r'^(?P<name>[a-z_]+)\{(?P<labels>[a-z_]+="[^"]*"(?:,[a-z_]+="[^"]*")*)\} (?P<value>[-+.e\d]+)$')
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}")
 
 
@@ -29,6 +30,7 @@ async def scraped(process: Process, gauges: tuple[Gauge, ...] = ()) -> str:
         consumer=process.consumer,
         relay=process.relay,
         pool=process.pool,
+        telemetry=TELEMETRY,
         settings=SimpleNamespace(mode="local"),
     )
     add_metrics(app, gauges)
@@ -71,6 +73,47 @@ def test_a_figure_is_written_with_what_it_means_and_its_kind() -> None:
     )
 
 
+def test_a_histogram_counts_what_is_not_above_a_bound_and_all_of_it_in_the_last_bucket() -> None:
+    took = Histogram()
+    for seconds in (0.001, 0.0011, 0.2, 30.0):
+        took.add(seconds)
+    text = written([Metric("whp_x_seconds", "histogram", "Time.", [({"stage": "open"}, took)])], {"service": "toy"})
+    buckets = {labels.partition('le="')[2][:-1]: n for labels, n in figures(text, "whp_x_seconds_bucket").items()}
+    assert len(buckets) == len(BOUNDS) + 1
+    assert (buckets["0.001"], buckets["0.0025"], buckets["0.1"], buckets["0.25"], buckets["10"]) == (1, 2, 2, 3, 3)
+    assert buckets["+Inf"] == figure(text, "whp_x_seconds_count") == 4
+    assert figure(text, "whp_x_seconds_sum") == pytest.approx(30.2021)
+
+
+@pytest.mark.stack
+async def test_the_time_of_a_batch_is_told_by_stage_and_what_went_through_the_broker_by_topic(
+    kafka: Kafka, dsn: str
+) -> None:
+    topic, out, case = await kafka.topic(1), await kafka.topic(1), uuid.uuid4()
+    await send(kafka.bootstrap, topic, [added(case, str(nth), 1) for nth in range(4)])
+    async with started(toy_handlers(topic, out, service=f"toy-{topic}"), topic, dsn, kafka.bootstrap) as process:
+
+        async def published() -> bool:
+            return TELEMETRY.sent[out] == 4
+
+        await eventually(published)
+        await eventually(process.counted)
+        text = await scraped(process)
+    stages = figures(text, "whp_batch_stage_duration_seconds_count")
+    batches = figure(text, "whp_batches_total")
+    assert stages == {f'stage="{stage}"': 0 if stage == "retry" else batches for stage in STAGES}
+    assert figure(text, "messaging_process_duration_seconds_count") == batches
+    assert sum(figures(text, "whp_batch_stage_duration_seconds_sum").values()) == pytest.approx(
+        figure(text, "messaging_process_duration_seconds_sum")
+    )
+    consumed = 'messaging_system="kafka",messaging_operation_name="poll",messaging_consumer_group_name="whp.toy",'
+    assert figures(text, "messaging_client_consumed_messages_total") == {
+        f'{consumed}messaging_destination_name="{topic}"': 4
+    }
+    sent = f'messaging_system="kafka",messaging_operation_name="send",messaging_destination_name="{out}"'
+    assert figures(text, "messaging_client_sent_messages_total")[sent] == 4
+
+
 @pytest.mark.stack
 async def test_every_figure_is_explained_once_and_none_names_a_case(kafka: Kafka, dsn: str) -> None:
     topic, out, case = await kafka.topic(1), await kafka.topic(1), uuid.uuid4()
@@ -84,10 +127,13 @@ async def test_every_figure_is_explained_once_and_none_names_a_case(kafka: Kafka
     kinds = {line.split()[2]: line.split()[3] for line in lines if line.startswith("# TYPE ")}
     told = [LINE.match(line) for line in lines if not line.startswith("#")]
     assert all(told), "every line is a figure or a comment"
-    assert sorted(explained) == sorted(kinds) == sorted({found["name"] for found in told if found})
+    part_of = {f"{name}{part}": name for name in kinds for part in ("_bucket", "_sum", "_count")}
+    assert sorted(explained) == sorted(kinds) == sorted({part_of.get(f["name"], f["name"]) for f in told if f})
     assert {name for name in kinds if name.endswith("_total")} == {name for name in kinds if kinds[name] == "counter"}
     labels = {pair.partition("=")[0] for found in told if found for pair in found["labels"].split(",")}
-    assert labels == {"service", "topic", "partition", "reason"}
+    assert {label for label in labels if not label.startswith("messaging_")} == {
+        "service", "topic", "partition", "reason", "stage", "le", "version"
+    }  # fmt: skip
     assert not UUID.search(text)
 
 

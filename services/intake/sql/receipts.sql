@@ -9,6 +9,16 @@ RETURNING r.source, r.id, r.digest, r.status;
 
 -- name: accept_receipts
 -- The broker has these. A retry keeps the first place; a rejection that was quicker than this statement stays.
+-- That the clinic was heard is written once a minute at most: a clinic's requests must not queue for one row.
+WITH heard AS (
+    INSERT INTO clinics_heard (clinic, heard_at)
+    SELECT DISTINCT substr(n.source, length('/clinics/') + 1), now() FROM unnest($1::text[]) AS n (source)
+    WHERE NOT EXISTS (
+        SELECT FROM clinics_heard h
+        WHERE h.clinic = substr(n.source, length('/clinics/') + 1) AND h.heard_at > now() - interval '1 minute'
+    )
+    ON CONFLICT (clinic) DO UPDATE SET heard_at = excluded.heard_at
+)
 UPDATE receipts AS r
 SET status = CASE r.status WHEN 'pending' THEN 'accepted' ELSE r.status END,
     topic = n.topic, partition = n.partition, "offset" = n."offset"
