@@ -120,7 +120,7 @@ async def retry(request: Request, ref: UUID) -> dict[str, Any]:
     return {"folded": retried.folded, "left": retried.left, "reason": retried.reason}
 
 
-@router.post("/parked/{ref}/discard", status_code=204, responses=problems(401, 403, 404, 422, 503))
+@router.post("/parked/{ref}/discard", status_code=204, responses=problems(400, 401, 403, 404, 422, 503))
 async def discard(request: Request, ref: UUID, why: Annotated[Discard, Body()]) -> None:
     """Give up the first of a parked case's records, for good; who and why are kept. `retry` folds the rest."""
     it = running(request)

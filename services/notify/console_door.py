@@ -84,7 +84,7 @@ class Endpoints(BaseModel):
     endpoints: list[EndpointStanding]
 
 
-@console.post("/preview/{ref}", response_model=Previews, responses=problems(401, 403, 404, 422, 503))
+@console.post("/preview/{ref}", response_model=Previews, responses=problems(400, 401, 403, 404, 422, 503))
 async def preview_of(request: Request, ref: UUID, would: Annotated[WouldSign, Body()]) -> dict[str, Any]:
     """What employers would be told if this was signed now. Nothing is kept or sent."""
     it = running(request)

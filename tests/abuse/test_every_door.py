@@ -23,6 +23,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks as described
 
 from runtime.service import Service, doors
+from services.console.__main__ import SERVICE as CONSOLE
 from services.intake.__main__ import SERVICE as INTAKE
 from services.notify.__main__ import SERVICE as NOTIFY
 from services.planning.__main__ import SERVICE as PLANNING
@@ -35,8 +36,9 @@ from workhardening_contracts.envelope import BINARY, STRUCTURED, clinic_source
 
 pytestmark = pytest.mark.stack
 
-SERVICES: dict[str, Service] = {each.name: each for each in (INTAKE, PLANNING, PROGRESS, NOTIFY)}
+SERVICES: dict[str, Service] = {each.name: each for each in (INTAKE, PLANNING, PROGRESS, NOTIFY, CONSOLE)}
 FOR_EMPLOYERS = ("/v1/deliveries", "/v1/cases/{ref}/status")
+FOR_THE_CONSOLE = ("/v1/preview/{ref}", "/v1/disclosures/{ref}", "/v1/clinics/{clinic}/signatures")
 GENERAL: Any = general
 DESCRIBED: Any = described
 CHECKS: list[Any] = [
@@ -46,6 +48,8 @@ CHECKS: list[Any] = [
     DESCRIBED.response_headers_conformance,
     DESCRIBED.response_schema_conformance,
 ]
+SOURCED = ("/v1/events", "/v1/clinics/{clinic}/signatures")
+"""Doors that refuse an event which says it is another clinic's."""
 LONGEST_WAIT_S = 0.05
 """The feed would hold an answer back for 20 s if it was asked to."""
 
@@ -129,14 +133,26 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def test_each_door_is_described_and_no_description_is_served(clients: dict[str, httpx.Client]) -> None:
-    assert sorted(label for _, label in KEYED) == [
-        "GET /v1/cases/{ref}/status",
-        "GET /v1/clinic/feed",
-        "GET /v1/deliveries",
-        "GET /v1/events/{event_id}",
-        "POST /v1/days/{day}/close",
-        "POST /v1/events",
+    operated = [
+        "GET /v1/operations",
+        "POST /v1/operations/parked/{ref}/discard",
+        "POST /v1/operations/parked/{ref}/retry",
     ]
+    assert sorted(label for _, label in KEYED) == sorted(
+        [
+            *(label for label in operated for _ in SERVICES),
+            "GET /v1/cases/{ref}/status",
+            "GET /v1/clinic/feed",
+            "GET /v1/deliveries",
+            "GET /v1/disclosures/{ref}",
+            "GET /v1/events/{event_id}",
+            "GET /v1/operations/endpoints",
+            "POST /v1/clinics/{clinic}/signatures",
+            "POST /v1/days/{day}/close",
+            "POST /v1/events",
+            "POST /v1/preview/{ref}",
+        ]
+    )
     assert sorted(OPEN) == sorted(
         (service, f"GET /{path}") for service in SERVICES for path in ("healthz", "readyz", "metrics")
     )
@@ -161,6 +177,7 @@ def test_what_is_open_to_all_answers_as_it_is_described(
 @pytest.mark.parametrize("caller", ["right", "other", "generated"])
 @pytest.mark.parametrize(("service", "label"), KEYED)
 def test_whatever_a_door_is_asked_it_answers_as_it_is_described(
+    steady: Place,
     clients: dict[str, httpx.Client],
     clinic_key: str,
     employer_key: str,
@@ -169,12 +186,14 @@ def test_whatever_a_door_is_asked_it_answers_as_it_is_described(
     caller: str,
     mode: GenerationMode,
 ) -> None:
-    employers = label.endswith(FOR_EMPLOYERS)
-    key = {
-        "right": employer_key if employers else clinic_key,
-        "other": clinic_key if employers else employer_key,
-        "generated": None,
-    }[caller]
+    roles = steady.stack().keys.roles
+    if label.endswith(FOR_EMPLOYERS):
+        right = employer_key
+    elif label.endswith(FOR_THE_CONSOLE):
+        right = roles["console"]
+    else:
+        right = roles["operations"] if "/v1/operations" in label else clinic_key
+    key = {"right": right, "other": clinic_key if right != clinic_key else employer_key, "generated": None}[caller]
     refused = {"right": set[int](), "other": {403}, "generated": {401}}[caller]
 
     @settings(asked, max_examples=15)
@@ -185,7 +204,7 @@ def test_whatever_a_door_is_asked_it_answers_as_it_is_described(
             # A parameter that is none may be refused before the key is looked at; a door is never passed.
             assert status in refused | {422, 404}
         else:
-            assert status not in (401, 403) or case.operation.path == "/v1/events"
+            assert status not in (401, 403) or case.operation.path in SOURCED
 
     each()
 
