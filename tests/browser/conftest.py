@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal
 
 import pytest
@@ -37,11 +37,18 @@ async def browser() -> AsyncIterator[Browser]:
         await launched.close()
 
 
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    """The pages over a world of this test's own."""
-    async with served(World()) as running:
+@pytest.fixture(scope="session")
+async def server() -> AsyncIterator[Site]:
+    """The pages, served once."""
+    async with served() as running:
         yield running
+
+
+@pytest.fixture
+def site(server: Site) -> Site:
+    """The pages over a world of this test's own."""
+    server.world = World()
+    return server
 
 
 Open = Callable[..., Awaitable[Page]]
@@ -49,28 +56,42 @@ Open = Callable[..., Awaitable[Page]]
 
 @pytest.fixture
 async def visit(browser: Browser, site: Site) -> AsyncGenerator[Open]:
-    """Opens a page as somebody. Whatever the browser complained of, the policy for content included, fails the test."""
-    complaints: list[str] = []
+    """Opens a page as somebody. Whatever the browser complained of, the policy for content included, fails the test.
+
+    `complaints` are the beginnings of those that a test expects.
+    """
+    heard: list[str] = []
+    expected: list[str] = []
 
     async def opened(
-        path: str, who: Who = "clinician", *, size: ViewportSize = DESK, dark: bool = False, expect: int = 200
+        path: str,
+        who: Who = "clinician",
+        *,
+        size: ViewportSize = DESK,
+        dark: bool = False,
+        scripts: bool = True,
+        expect: int = 200,
+        complaints: Sequence[str] = (),
     ) -> Page:
-        scheme = "dark" if dark else "light"
         context = await browser.new_context(
-            base_url=site.url, viewport=size, color_scheme=scheme, reduced_motion="reduce"
+            base_url=site.url,
+            viewport=size,
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+            java_script_enabled=scripts,
         )
         await context.add_cookies([{"name": "who", "value": who, "url": site.url}])
+        context.set_default_timeout(10_000)
         page = await context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda told: complaints.append(told.text) if told.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("console", lambda told: heard.append(told.text) if told.type in ("error", "warning") else None)
+        expected.extend([*complaints, *([f"status of {expect}"] if expect >= 400 else [])])
         answer = await page.goto(path)
         assert answer is not None
         assert answer.status == expect
-        if expect >= 400:
-            complaints.clear()  # Chromium says of every such answer that it is one
         return page
 
     yield opened
     for context in list(browser.contexts):
         await context.close()
-    assert complaints == []
+    assert [told for told in heard if not any(part in told for part in expected)] == []

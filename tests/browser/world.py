@@ -292,6 +292,9 @@ class World:
     discarded: list[tuple[str, UUID, str]] = field(default_factory=list[tuple[str, UUID, str]])
     listeners: list[asyncio.Queue[views.Tick | None]] = field(default_factory=list["asyncio.Queue[views.Tick | None]"])
 
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    """Somebody listens."""
+
     def change(self, ref: UUID, **changed: Any) -> None:
         """Change a case's line and tell whoever listens."""
         self.lines = [replace(each, **changed) if each.ref == ref else each for each in self.lines]
@@ -323,6 +326,8 @@ class MadeUp:
 
     async def caseload(self, wanted: views.CaseloadFilter) -> views.CaseloadPage:
         self._as("clinician")
+        if "console" in self._world.down:
+            raise Problem(503, "unavailable", "the read model does not answer")
         asked = {"week": wanted.week, "verdict": wanted.verdict, "risk": wanted.risk, "phase": wanted.phase}
         found = [
             each
@@ -476,6 +481,7 @@ class MadeUp:
     async def ticks(self, ref: UUID | None = None) -> AsyncIterator[views.Tick | None]:
         queue: asyncio.Queue[views.Tick | None] = asyncio.Queue()
         self._world.listeners.append(queue)
+        self._world.heard.set()
         try:
             yield None
             while True:

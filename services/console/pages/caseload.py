@@ -28,12 +28,12 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    clinic: Annotated[str | None, _Optional, Field(max_length=64)] = None
-    week: Annotated[int | None, _Optional, Field(ge=1, le=52)] = None
+    clinic: Annotated[Annotated[str, Field(max_length=64)] | None, _Optional] = None
+    week: Annotated[Annotated[int, Field(ge=1, le=52)] | None, _Optional] = None
     verdict: Annotated[Verdict | None, _Optional] = None
     risk: Annotated[Risk | None, _Optional] = None
     phase: Annotated[Phase | None, _Optional] = None
-    after: Annotated[str | None, _Optional, Field(max_length=200)] = None
+    after: Annotated[Annotated[str, Field(max_length=200)] | None, _Optional] = None
 
 
 class Sent(BaseModel):
