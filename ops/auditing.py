@@ -1,4 +1,5 @@
-"""Commands about the disclosure log: is it what was sealed, take it out, and account to a worker for what was told."""
+"""Commands about who was told what: is the disclosure log what was sealed, take it out, account to a worker for it; and
+who looked at a case."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ import asyncpg
 from ops.app import Json, answer, audit, say, utc
 from ops.target import CannotLook, CommandError, as_json, connected, target
 from runtime.db import Connection
+from services.console.effects import SQL as CONSOLE
 from services.notify.audit import Anchor, Fault, anchors_in, exported, faults, heads_line
 from services.notify.chain import BATCH, SQL, Told, all_links, contradictions, read_accounting
 
@@ -259,6 +261,32 @@ def _entry(told: Told) -> dict[str, Any]:
         "body_sha256": row.body_sha256.hex(),
         "seal": _seal_of(told),
     }
+
+
+@audit.command(name="views")
+def audit_views(ref: UUID, *, limit: int = 200, json: Json = False) -> None:
+    """Who looked at a case at the console, newest first; of an erased case, too.
+
+    Parameters
+    ----------
+    ref
+        The case reference.
+    """
+    found = asyncio.run(_views(ref, limit))
+    if json:
+        answer(as_json(found))
+        return
+    for row in found:
+        answer(f"{row['at']:%Y-%m-%d %H:%M:%S %Z}  {row['who']:24} {row['role']:10} {row['clinic']:16} {row['what']}")
+    if not found:
+        answer("nobody looked at this case")
+    if len(found) == limit:
+        say(f"only {limit} are listed; --limit shows more")
+
+
+async def _views(ref: UUID, limit: int) -> list[dict[str, Any]]:
+    async with connected(target().database, "console") as connection:
+        return [dict(row) for row in await connection.fetch(CONSOLE["read_views"], ref, limit)]
 
 
 def accounting_begins(now: datetime) -> datetime:

@@ -306,7 +306,7 @@ http.server.HTTPServer((os.environ["WHP_HTTP_HOST"], int(os.environ["WHP_HTTP_PO
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout whose services do nothing but say that they are ready."""
     root = tmp_path / "checkout"
-    for name in ("intake", "planning", "progress", "notify"):
+    for name in ("intake", "planning", "progress", "notify", "console"):
         (root / "services" / name).mkdir(parents=True)
         (root / "services" / name / "__init__.py").touch()
         (root / "services" / name / "__main__.py").write_text(SERVICE, encoding="utf-8")
@@ -319,7 +319,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return [f"0001 of {' for '.join(names)}".strip()]
 
     async def issue(database: str, known: Keys) -> Keys:
-        return Keys(clinics={"north": database})
+        return Keys(clinics={"north": database}, roles={"console": "k1", "operations": "k2"})
 
     monkeypatch.setattr(prepare, "apply_service", apply)
     monkeypatch.setattr(prepare, "apply_access", apply)

@@ -93,6 +93,13 @@ def may(user: str) -> set[tuple[str, str]]:
             "planning.events.v1",
             "progress.events.v1",
         ],
+        "console": [
+            "clinic.events.v1",
+            "clinic.rejections.v1",
+            "intake.events.v1",
+            "planning.events.v1",
+            "progress.events.v1",
+        ],
         "employer.emp-1": ["employer.emp-1.readiness.v1"],
         "employer.emp-10": ["employer.emp-10.readiness.v1"],
     }

@@ -84,6 +84,18 @@ def test_an_honest_log_verifies_and_what_waits_for_its_seal_is_said(
     assert (said["holds"], said["rows"], said["unsealed"]) == (True, 1, 0)
 
 
+def test_who_looked_at_a_case_is_told_newest_first(whp: Command, owner: Run) -> None:
+    case = uuid4()
+    assert "nobody looked" in whp("audit", "views", case).stdout
+    for what in ("case", "sign_off"):
+        owner(
+            "INSERT INTO console.views (case_ref, clinic, who, role, what) VALUES ($1, 'north', 'dr', 'clinician', $2)",
+            *(case, what),
+        )
+    assert [row["what"] for row in json.loads(whp("audit", "views", case, "--json").stdout)] == ["sign_off", "case"]
+    assert [line.split()[-1] for line in whp("audit", "views", case).stdout.splitlines()] == ["sign_off", "case"]
+
+
 def test_a_changed_row_is_named_and_the_exit_code_is_1(
     whp: Command, owner: Run, infrastructure: local.Stack, employer: str
 ) -> None:
