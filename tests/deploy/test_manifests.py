@@ -47,6 +47,7 @@ MADE_THERE = {"whp-cluster-ca-cert": {"ca.crt"}, "whp-postgres-ca": {"ca.crt"}}
 NOT_OURS = {
     *("OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_METRICS_EXPORTER"),
     *("FORWARDED_ALLOW_IPS", "WHP_SECRETS_DIR"),
+    *("WHP_DOORS", "WHP_FRONT_DOOR", "WHP_EMPLOYER_DOOR"),  # of `whp`
 }
 
 every_folder = pytest.mark.parametrize("folder", FOLDERS)
@@ -379,6 +380,16 @@ def test_an_operator_reaches_the_database_and_nobody_reaches_the_operator(folder
             me = Peer(pod.labels)
             assert may_talk("overlays/small", me, POSTGRES, 5432)
             assert not may_talk("overlays/small", Peer(namespace="ingress-nginx"), me, 8080)
+
+
+def test_an_operators_whp_knows_and_reaches_every_door() -> None:
+    (pod,) = pods("operations")
+    given = environment("operations", pod.containers[0])
+    assert given["WHP_DOORS"].split(",") == [f"{name}=http://{name}:8080" for name in SERVICES]
+    for service in SERVICES:
+        there = Peer(pods_of("overlays/small", service).labels)
+        assert may_talk("overlays/small", Peer(pod.labels), there, 8080)
+    assert mounted(pod).keys() >= {"whp_admin_database_url", "whp_kafka_bootstrap", "whp_digest_key"}
 
 
 def test_outsiders_get_the_paths_of_partners_and_people_and_no_other() -> None:

@@ -210,6 +210,7 @@ def test_every_variable_of_compose_is_a_setting() -> None:
             "OTEL_METRICS_EXPORTER",
             "WHP_FRONT_DOOR",
             "WHP_EMPLOYER_DOOR",
+            "WHP_DOORS",
             "WHP_CONSOLE_SERVICES",
         )
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from typing import Any
@@ -84,6 +85,13 @@ def test_what_the_collector_lets_through_is_what_the_services_put_on_their_spans
     assert "case.ref" in of_spans
     assert set(redaction["allowed_keys"]) == of_spans | set(resource_of("intake").attributes)
     assert len(set(redaction["allowed_keys"])) == len(redaction["allowed_keys"])
+
+
+def test_a_link_bears_no_attributes_which_the_collector_would_let_through() -> None:
+    tree = ast.parse((ROOT / "runtime/telemetry.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Link")]
+    assert calls
+    assert all(len(call.args) == 1 and not call.keywords for call in calls)
 
 
 def test_the_collectors_pipeline_is_made_of_what_is_defined_and_redacts_before_it_exports() -> None:
