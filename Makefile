@@ -7,7 +7,7 @@ READY := .venv/.ready
 PAGES := services/console/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test test-secured demo up down clean simulate torture sbom audit
+.PHONY: help setup lock format check test test-secured demo up down clean simulate torture bench bench-lock sbom audit
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,17 @@ simulate: $(READY) ## try 20,000 seeded schedules of consumers, relays and retri
 
 torture: $(READY) ## the program under fire: 2,000 cases; FULL=1 for the gate of 50,000, SEED=N, REPORT=FILE
 	@$(BIN)/python -m torture.run $(if $(FULL),--full) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
+
+bench: $(READY) .bench/venv/.ready ## measure the program beside its alternatives (ONLY="product naive" ROUNDS=1 CASES=400 for a look)
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))
+
+.bench/venv/.ready: bench/requirements.txt $(READY)
+	@test -x .bench/venv/bin/python || $(PYTHON) -m venv .bench/venv
+	@VIRTUAL_ENV=.bench/venv $(BIN)/uv pip sync --quiet --require-hashes bench/requirements.txt
+	@touch $@
+
+bench-lock: $(READY) ## compile bench/requirements.in, the peers' lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 bench/requirements.in -o bench/requirements.txt
 
 sbom: $(READY) ## write the bill of materials of what is deployed (CycloneDX JSON) to build/
 	@mkdir -p build

@@ -1,0 +1,70 @@
+"""The driver: every variant once a round, in an order of that round's own, each sample between two fixed loops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from random import Random
+
+from bench import hop
+from bench.estimates import disturbed, loop_s
+from bench.load import load_of
+from bench.sample import Sample
+from deploy.local.scratch import scratch_stack
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".bench" / "cache"
+NAMES: tuple[str, ...] = (*hop.VARIANTS,)
+ATTEMPTS = 4
+"""A sample that is disturbed so often in a row is kept: the machine is not quiet, and the intervals will say so."""
+
+Say = Callable[[str], None]
+Measure = Callable[[int], Awaitable[Sample]]
+"""One sample, of this round."""
+
+
+async def run(names: Sequence[str], *, rounds: int, cases: int, seed: int, say: Say) -> tuple[list[Sample], int]:
+    """All samples, and how many had to be repeated. Raises sample.Failed and StackError; stops all that it started."""
+    say(f"the load: {cases} cases in their fourth week (made once, some minutes for 10,000)")
+    load = await asyncio.to_thread(load_of, cases, seed, CACHE)
+    sizes = {hop.VARIANTS[name].most for name in names}
+    samples: list[Sample] = []
+    repeated = 0
+    # `scratch_stack` blocks, and runs loops of its own.
+    starting = scratch_stack(ROOT, "bench", say=lambda _: None)
+    stack = await asyncio.to_thread(starting.__enter__)
+    try:
+        async with hop.ground(stack, load, sizes) as filled:
+            measures = {name: _hop(filled, name) for name in names}
+            for round_ in range(1, rounds + 1):
+                order = list(measures)
+                Random(f"{seed}/{round_}").shuffle(order)
+                for name in order:
+                    sample, more = await bracketed(measures[name], round_)
+                    repeated += more
+                    samples.append(sample)
+                    say(
+                        f"round {round_}/{rounds} {name}: {sample.events} events, {sample.rate:.0f}/s,"
+                        f" {sample.cpu_us:.0f} us{f', repeated {more} times' if more else ''}"
+                    )
+    finally:
+        await asyncio.to_thread(starting.__exit__, None, None, None)
+    return samples, repeated
+
+
+async def bracketed(measure: Measure, round_: int, *, loop: Callable[[], float] = loop_s) -> tuple[Sample, int]:
+    """A sample during which the machine stayed as fast as it was, and how many were thrown away for it."""
+    for thrown in range(ATTEMPTS):
+        before = loop()
+        sample = await measure(round_)
+        if thrown == ATTEMPTS - 1 or not disturbed(before, loop()):
+            return sample, thrown
+    raise AssertionError("unreachable")
+
+
+def _hop(filled: hop.Ground, name: str) -> Measure:
+    async def measure(round_: int) -> Sample:
+        return await hop.sample(filled, hop.VARIANTS[name], round_)
+
+    return measure
