@@ -26,7 +26,8 @@ from deploy.local.topics import TopicSpec, read_specs
 
 ROOT = Path(__file__).resolve().parent.parent
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-OVERLAYS = ("small", "production")
+# A folder of yours beside `small` and `production` is one, too.
+OVERLAYS = tuple(sorted(path.parent.name for path in KUBERNETES.glob("overlays/*/partners.yaml")))
 # A quarter of what WhpConsumerBehind calls a person for, so that replicas have come before anybody is called.
 LAG_PER_REPLICA = 2500
 _STRIMZI = {"strimzi.io/cluster": "whp"}

@@ -22,10 +22,13 @@ BUILT = (*(f"overlays/{overlay}" for overlay in OVERLAYS), "operations")
 @cache
 def built(folder: str) -> tuple[Manifest, ...]:
     """What `kubectl kustomize` makes of a folder of deploy/kubernetes."""
+    return kustomize(KUBERNETES / folder)
+
+
+def kustomize(folder: Path) -> tuple[Manifest, ...]:
+    """What `kubectl kustomize` makes of a folder."""
     kubectl = Path(sys.executable).with_name("kubectl")
-    made = subprocess.run(
-        [kubectl, "kustomize", KUBERNETES / folder], capture_output=True, text=True, timeout=60, check=False
-    )
+    made = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, timeout=60, check=False)
     assert made.returncode == 0, made.stderr
     return tuple(yaml.safe_load_all(made.stdout))
 

@@ -94,7 +94,9 @@ def test_every_container_may_do_next_to_nothing(folder: str) -> None:
             }, container["name"]
             for bound in ("requests", "limits"):
                 assert container["resources"][bound].keys() == {"cpu", "memory"}
-            assert re.fullmatch(r"\S+:[0-9]+\.[0-9]+\.[0-9]+", container["image"]), "a version, and not what is newest"
+            assert re.fullmatch(r"\S+(:[0-9]+\.[0-9]+\.[0-9]+|@sha256:[0-9a-f]{64})", container["image"]), (
+                "a version, and not what is newest"
+            )
 
 
 @every_build
@@ -392,8 +394,9 @@ def test_an_operators_whp_knows_and_reaches_every_door() -> None:
     assert mounted(pod).keys() >= {"whp_admin_database_url", "whp_kafka_bootstrap", "whp_digest_key"}
 
 
-def test_outsiders_get_the_paths_of_partners_and_people_and_no_other() -> None:
-    (doors,) = of_kind("overlays/production", "Ingress").values()
+@every_folder
+def test_outsiders_get_the_paths_of_partners_and_people_and_no_other(folder: str) -> None:
+    (doors,) = of_kind(folder, "Ingress").values()
     shown: dict[str, set[str]] = {}
     for rule in doors["spec"]["rules"]:
         for path in rule["http"]["paths"]:

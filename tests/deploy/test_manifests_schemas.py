@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,9 +12,12 @@ from typing import Any, cast
 
 import kubernetes_validate
 import pytest
+import yaml
 
+from deploy.local.provision import DECIDING
 from deploy.manifests import KUBERNETES, ROOT
-from tests.deploy.built import BUILT, Manifest, built
+from tests.deploy.built import BUILT, Manifest, built, kustomize
+from tests.docs.reading import blocks, section
 
 VERSION = "1.37"
 # No package registry has the schemas of these kinds. The fields below are those that were held once against the
@@ -181,8 +185,35 @@ def test_a_misspelt_field_would_be_noticed() -> None:
 
 def test_every_folder_is_built() -> None:
     made = {path.parent.relative_to(KUBERNETES) for path in KUBERNETES.rglob("kustomization.yaml")}
-    parts = {"base", "base/services", "monitoring"}  # they are in the overlays
+    parts = {"base", "base/services", "doors", "monitoring"}  # they are in the overlays
     assert {str(each) for each in made} == parts | set(BUILT)
+
+
+def test_what_the_document_has_one_add_is_built_and_reaches_the_services_that_decide(tmp_path: Path) -> None:
+    said = section((ROOT / "docs/deploy.md").read_text(encoding="utf-8"), "What you may have to add")
+    addition, mail = blocks(said, "yaml")
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy", ignore=shutil.ignore_patterns("local", "secrets"))
+    yours = shutil.copytree(
+        tmp_path / "deploy/kubernetes/overlays/production", tmp_path / "deploy/kubernetes/overlays/yours"
+    )
+    (yours / "mail.yaml").write_text(mail, encoding="utf-8")
+    shutil.copy(ROOT / "docs/examples/policy.json", yours)
+    whole = yaml.safe_load((yours / "kustomization.yaml").read_text(encoding="utf-8"))
+    for key, more in yaml.safe_load(addition).items():
+        whole[key] = whole.get(key, []) + more
+    (yours / "kustomization.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
+    made = kustomize(yours)
+    for each in made:
+        if (each["apiVersion"], each["kind"]) not in FIELDS:
+            kubernetes_validate.validate(each, VERSION, strict=True)
+    with_policy = {
+        each["metadata"]["name"]
+        for each in made
+        if each["kind"] == "Deployment"
+        and {"name": "policy", "mountPath": "/etc/whp", "readOnly": True}
+        in each["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    }
+    assert with_policy == set(DECIDING)
 
 
 def test_the_dockerfile_keeps_the_rules_of_its_kind() -> None:
