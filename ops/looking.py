@@ -25,15 +25,13 @@ _MINUTE = "%Y-%m-%d %H:%M %Z"
 
 
 @app.command
-def case(ref: UUID, *, trace: bool = False, json: Json = False) -> None:
+def case(ref: UUID, *, json: Json = False) -> None:
     """One case's story from all services: where it stands, what happened, what its employer was told.
 
     Parameters
     ----------
     ref
         The case reference.
-    trace
-        Print the whole trace, not only one clinic event's part.
     """
 
     async def tell() -> None:
@@ -50,7 +48,7 @@ def case(ref: UUID, *, trace: bool = False, json: Json = False) -> None:
                 f"{standing.service:9} {phase}, version {standing.version},"
                 f" {standing.waiting} waiting, {standing.parked} parked"
             )
-        await print_story(to, ref, console, whole_trace=trace)
+        await print_story(to, ref, console)
 
     asyncio.run(tell())
 

@@ -34,6 +34,7 @@ async def show(finished: Finished, console: Console) -> None:
     _print_untidy(finished.result, console)
     if finished.case is not None:
         await print_story(finished.target, finished.case, console)
+        _print_trace(finished.target, finished.case, console)
     console.print(reconciliation_line(finished.reconciliation), soft_wrap=True)
     for hanging in finished.result.hanging:
         console.print(f"[red]hangs[/] {hanging.case_ref} of {hanging.clinic}: {hanging.stage}")
@@ -45,8 +46,8 @@ async def show(finished: Finished, console: Console) -> None:
         console.print(f"[red]finding[/] {finding}", soft_wrap=True)
 
 
-async def print_story(target: Target, case: UUID, console: Console, *, whole_trace: bool = False) -> None:
-    """One case's timeline, what its employer was told, and its trace."""
+async def print_story(target: Target, case: UUID, console: Console) -> None:
+    """One case's timeline, and what its employer was told."""
     moments = await story.timeline(target, case)
     table = Table(title=f"one case's story: {case}", title_justify="left", show_edge=False)
     for column in ("day", "said by", "event", "detail", "result"):
@@ -65,6 +66,10 @@ async def print_story(target: Target, case: UUID, console: Console, *, whole_tra
             f"  {update['employer']} was {told} #{update['sequence']}: [bold]{body['status']}[/]"
             f" {body['effective_from']} to {until}{limits} ({update['status']}, attempt {update['attempts']})"
         )
+
+
+def _print_trace(target: Target, case: UUID, console: Console) -> None:
+    """Of a case's trace the part that is easiest to read; `whp trace` has the whole."""
     if target.zipkin is None:
         console.print("no trace: the trace viewer does not run")
         return
@@ -76,10 +81,7 @@ async def print_story(target: Target, case: UUID, console: Console, *, whole_tra
         f"\n{target.zipkin}/zipkin/traces/{traces.trace_id(case)}",
         soft_wrap=True,
     )
-    if whole_trace:
-        for node in top:
-            console.print(traces.draw(node))
-    elif (node := traces.widest(top)) is not None:
+    if (node := traces.widest(top)) is not None:
         console.print("the clinic event of it that reached the most services:")
         console.print(traces.draw(node))
 

@@ -56,7 +56,7 @@ async def timeline(target: Target, case: UUID) -> list[Moment]:
     # What one transaction took bears one time; then the sender's own count decides.
     ordered = sorted(rows.items(), key=lambda entry: (entry[1]["received_at"], entry[0][0], entry[1]["sequence"] or 0))
     return [
-        Moment(row["time"], key[0], _short(row["type"]), _detail(row["body"]), _result(results[key]), key[1])
+        Moment(row["time"], key[0], short_name(row["type"]), detail_of(row["body"]), _result(results[key]), key[1])
         for key, row in ordered
     ]
 
@@ -126,7 +126,8 @@ def as_document(case: UUID, moments: list[Moment], where: list[Standing], what: 
     }
 
 
-def _short(type_: str) -> str:
+def short_name(type_: str) -> str:
+    """An event's type as people say it, e.g. `week.advanced`."""
     return type_.removeprefix("org.workhardening.").removesuffix(".v1").partition(".")[2]
 
 
@@ -147,7 +148,8 @@ _TELLING = (
 )  # fmt: skip
 
 
-def _detail(body: bytes | None) -> str:
+def detail_of(body: bytes | None) -> str:
+    """What of an event's body may be shown at a glance; None is what was erased."""
     if body is None:
         return "erased"
     try:

@@ -85,6 +85,19 @@ def widest(top: list[SpanNode]) -> SpanNode | None:
     return max(top, key=lambda node: (len(node.services()), node.delivers(), -node.count()), default=None)
 
 
+def as_data(node: SpanNode) -> dict[str, Any]:
+    """The subtree for a program; times in ms, the start since 1970."""
+    return {
+        "service": node.service,
+        "name": node.name,
+        "event": node.event,
+        "start_ms": node.start_us / 1000,
+        "duration_ms": node.duration_us / 1000,
+        "error": node.error,
+        "children": [as_data(child) for child in node.children],
+    }
+
+
 def draw(node: SpanNode) -> Tree:
     """The subtree as rich draws it, with times since its root."""
     tree = Tree(_label(node, node.start_us))

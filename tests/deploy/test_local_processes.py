@@ -133,6 +133,8 @@ async def test_a_service_gets_its_settings_by_the_names_of_production(layout: La
         "WHP_DATABASE_URL": "d",
         "WHP_HTTP_HOST": "127.0.0.1",
         "WHP_HTTP_PORT": "1",
+        "WHP_TRACE_RATIO": "1",
+        "OTEL_METRICS_EXPORTER": "none",
         "OTEL_SERVICE_NAME": "intake",
         "PYTHONUNBUFFERED": "1",
     }

@@ -50,7 +50,7 @@ def test_what_a_story_shows_holds_nothing_clinical(place: Place, command: Comman
     events[0]["data"]["referral"]["injury"]["story"] = "canary-of-the-story"
     assert command("publish", "-", given=lines(events)).returncode == 0
     await_that(lambda: place.count("progress", f"event_log WHERE case_ref = '{case}' AND type LIKE '%plan%'"), "a plan")
-    told = command("case", str(case), "--trace")
+    told = command("case", str(case))
     assert "plan.issued" in told.stdout
     assert "canary-of-the-story" not in told.stdout + command("case", str(case), "--json").stdout
 

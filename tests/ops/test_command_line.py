@@ -41,7 +41,8 @@ ALL = list(commands(app))
 
 def test_no_command_that_was_promised_is_missing() -> None:
     promised = (
-        "up", "down", "demo", "publish", "case", "parked list", "parked show", "parked retry", "parked discard",
+        "up", "down", "demo", "publish", "case", "trace", "status", "tail",
+        "parked list", "parked show", "parked retry", "parked discard",
         "dead-letters list", "dead-letters show", "outbox list", "employers add", "employers list", "keys issue",
         "keys list", "keys rotate", "keys revoke", "erase", "audit verify", "audit export", "audit worker",
         "employers enable", "employers disable", "employers ping", "employers attempts", "employers replay",
