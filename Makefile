@@ -7,7 +7,7 @@ READY := .venv/.ready
 PAGES := services/console/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test test-secured demo up down clean simulate torture bench bench-lock sbom audit
+.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture bench bench-lock sbom audit
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,11 +39,20 @@ check: $(READY) ## lint, types, imports, contracts
 	$(BIN)/basedpyright
 	$(BIN)/whp contracts check
 
-test: $(READY) ## run every test on a real Kafka and PostgreSQL
+test: $(READY) ## run every test but those in a browser, on a real Kafka and PostgreSQL
+	$(BIN)/python -m pytest -m "not browser"
+
+test-browser: $(READY) ## run the tests of the console's pages in Chromium, which must be installed
+	$(BIN)/python -m pytest -m browser
+
+test-all: $(READY) ## run every test, those in a browser included
 	$(BIN)/python -m pytest
 
+screenshots: $(READY) ## write docs/screenshots/ anew, from a simulated cohort; needs Chromium
+	$(BIN)/python -m tests.browser.screenshots
+
 test-secured: $(READY) ## run every test once more, on a stack with logins, TLS and access lists
-	WHP_TEST_SECURED=1 $(BIN)/python -m pytest --deselect tests/torture/test_under_fire.py
+	WHP_TEST_SECURED=1 $(BIN)/python -m pytest -m "not browser" --deselect tests/torture/test_under_fire.py
 
 demo: $(READY) ## watch 60 simulated cases go from referral to a work-status update
 	@$(BIN)/whp demo

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize
 
+from tests.browser.driving import DESK, launched
 from tests.browser.place import Site, served
 from tests.browser.world import World
 
 Who = Literal["clinician", "operations", "nobody"]
 
-PHONE = ViewportSize(width=390, height=844)
-DESK = ViewportSize(width=1280, height=900)
-
-
-def chromium() -> str:
-    """Where Chromium is. Fails, rather than skips, without one: whoever asked for these tests wants them run."""
-    found = os.environ.get("WHP_CHROMIUM") or shutil.which("chromium")
-    if found is None:
-        pytest.fail("Chromium is not installed: apt-get install chromium, or set WHP_CHROMIUM to it")
-    return found
-
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for all tests."""
-    async with async_playwright() as playwright:
-        # Chromium's own sandbox cannot be had by root in a container.
-        launched = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield launched
-        await launched.close()
+    """One Chromium for all tests. Without one they fail: whoever asked for them wants them run."""
+    async with launched() as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

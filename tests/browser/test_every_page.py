@@ -10,7 +10,8 @@ from playwright.async_api import Page
 
 from services.console.pages.assets import packages
 from tests.browser import world
-from tests.browser.conftest import PHONE, Open, Who
+from tests.browser.conftest import Open, Who
+from tests.browser.driving import PHONE
 
 pytestmark = pytest.mark.browser
 
