@@ -40,21 +40,24 @@ def test_every_expression_is_promql() -> None:
         promql_parser.parse("sum by (service (whp_parked_cases)")
 
 
+METRIC = re.compile(r"\b(?:whp|messaging)_\w+")
+
+
 def named_metrics() -> set[str]:
     """Every figure that the sources of the runtime and the services name as one."""
     sources = [*(ROOT / "runtime").glob("*.py"), *(ROOT / "services").rglob("*.py")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    plain = set(re.findall(r'"(whp_[a-z_]+)"', text))
+    plain = set(re.findall(r'"((?:whp|messaging)_[a-z_]+)"', text))
     counted = {f"whp_{name}_total" for name in re.findall(r'^        "([a-z]+)": \(counts\.', text, re.MULTILINE)}
     assert len(counted) >= 5
     return plain | counted
 
 
 def test_the_dashboard_shows_what_is_told_and_all_that_somebody_is_called_for() -> None:
-    shown = {name for panel in PANELS for text in expressions(panel) for name in re.findall(r"\bwhp_\w+", text)}
+    shown = {name for panel in PANELS for text in expressions(panel) for name in METRIC.findall(text)}
     told = named_metrics()
     assert {re.sub(r"_(bucket|sum|count)$", "", name) if name not in told else name for name in shown} <= told
-    called = {name for rule in ALERTS for name in re.findall(r"\bwhp_\w+", rule["expr"])}
+    called = {name for rule in ALERTS for name in METRIC.findall(rule["expr"])}
     assert called <= shown
 
 
