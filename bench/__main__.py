@@ -36,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     said = Console(stderr=True)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment; it tries again
-    # Each round needs these, whatever else is asked: a figure means something beside theirs only.
-    names = list(dict.fromkeys([*(options.only or harness.NAMES)]))
+    names = list(dict.fromkeys(options.only or harness.NAMES))
     try:
         samples, repeated = asyncio.run(
             harness.run(names, rounds=options.rounds, cases=options.cases, seed=options.seed, say=said.print)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from bench import hop
+from bench import hop, relaying
 from bench.estimates import disturbed, loop_s
 from bench.load import load_of
 from bench.sample import Sample
@@ -15,7 +15,7 @@ from deploy.local.scratch import scratch_stack
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".bench" / "cache"
-NAMES: tuple[str, ...] = (*hop.VARIANTS,)
+NAMES: tuple[str, ...] = (*hop.VARIANTS, *relaying.MODULES)
 ATTEMPTS = 4
 """A sample that is disturbed so often in a row is kept: the machine is not quiet, and the intervals will say so."""
 
@@ -28,7 +28,7 @@ async def run(names: Sequence[str], *, rounds: int, cases: int, seed: int, say: 
     """All samples, and how many had to be repeated. Raises sample.Failed and StackError; stops all that it started."""
     say(f"the load: {cases} cases in their fourth week (made once, some minutes for 10,000)")
     load = await asyncio.to_thread(load_of, cases, seed, CACHE)
-    sizes = {hop.VARIANTS[name].most for name in names}
+    sizes = {hop.VARIANTS[name].most for name in names if name in hop.VARIANTS}
     samples: list[Sample] = []
     repeated = 0
     # `scratch_stack` blocks, and runs loops of its own.
@@ -36,7 +36,7 @@ async def run(names: Sequence[str], *, rounds: int, cases: int, seed: int, say: 
     stack = await asyncio.to_thread(starting.__enter__)
     try:
         async with hop.ground(stack, load, sizes) as filled:
-            measures = {name: _hop(filled, name) for name in names}
+            measures = {name: _measure(filled, name) for name in names}
             for round_ in range(1, rounds + 1):
                 order = list(measures)
                 Random(f"{seed}/{round_}").shuffle(order)
@@ -63,8 +63,10 @@ async def bracketed(measure: Measure, round_: int, *, loop: Callable[[], float] 
     raise AssertionError("unreachable")
 
 
-def _hop(filled: hop.Ground, name: str) -> Measure:
+def _measure(filled: hop.Ground, name: str) -> Measure:
     async def measure(round_: int) -> Sample:
+        if name in relaying.MODULES:
+            return await relaying.sample(filled.stack, name, round_)
         return await hop.sample(filled, hop.VARIANTS[name], round_)
 
     return measure

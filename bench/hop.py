@@ -42,6 +42,8 @@ class Variant:
     """Where it keeps which events it took; None where that is in no table of ours."""
     states: bool = True
     """Whether it keeps the cases in our table."""
+    ready_made: bool = False
+    """Is given the outputs, and not the cases' states."""
     peer: bool = False
     """Runs in the peers' environment."""
 
@@ -49,17 +51,15 @@ class Variant:
 VARIANTS = {
     variant.name: variant
     for variant in (
-        Variant("raw_limit", "bench.variants.raw_limit", table=None, states=False),
+        Variant("raw_limit", "bench.variants.raw_limit", table=None, states=False, ready_made=True),
         Variant("naive", "bench.variants.naive", most=400),
         Variant("typed_batch", "bench.variants.typed_batch"),
         Variant("product", f"services.{SERVICE}", table="event_log"),
-        Variant("product_traced", f"services.{SERVICE}", table="event_log"),
         Variant("sqlalchemy", "bench.peers.sqlalchemy_tx", most=400, peer=True),
         Variant("quixstreams", "bench.peers.quix", most=2500, table=None, states=False, peer=True),
         Variant("bytewax", "bench.peers.wax", most=2500, table=None, states=False, peer=True),
     )
 }
-PRODUCTS = frozenset({"product", "product_traced"})
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ async def ground(stack: local.Stack, load: Load, sizes_of: set[int | None]) -> A
         yield Ground(stack, sizes, Path(folder))
 
 
-async def sample(ground: Ground, variant: Variant, round_: int, *, otlp: str | None = None) -> Sample:
+async def sample(ground: Ground, variant: Variant, round_: int) -> Sample:
     """One sample, checked. Raises Failed."""
     size, stack = ground.sizes[variant.most], ground.stack
     name = f"b_{secrets.token_hex(6)}"
@@ -114,14 +114,14 @@ async def sample(ground: Ground, variant: Variant, round_: int, *, otlp: str | N
     async with database(stack.database, name, TEMPLATE) as admin, Looker(stack.kafka) as looker:
         before = await looker.ends(OUTPUTS)
         dsn = on(stack.services[SERVICE].database, name)
-        if variant.name in PRODUCTS:
-            taken = await _product(ground, size, dsn, log, variant, round_, looker, before, otlp)
+        if variant.name == "product":
+            taken = await _product(ground, size, dsn, log, variant, round_, looker, before)
             await forget_group(stack.kafka, f"whp.{SERVICE}")
         else:
             command = [
                 python(variant.peer), "-m", variant.module, "--bootstrap", stack.kafka, "--dsn", dsn,
                 "--topics", size.topic, "--count", str(size.records), "--warm", str(int(size.records * WARM)),
-                "--service", SERVICE, "--load", str(size.answers if variant.name == "raw_limit" else size.states),
+                "--service", SERVICE, "--load", str(size.answers if variant.ready_made else size.states),
             ]  # fmt: skip
             async with process(command, {}, log) as child:
                 taken = await measure_told(variant.name, round_, child, ground.servers, log)
@@ -135,19 +135,19 @@ async def sample(ground: Ground, variant: Variant, round_: int, *, otlp: str | N
     return taken
 
 
-def service_environment(stack: local.Stack, service: str, dsn: str, otlp: str | None) -> dict[str, str]:
+def service_environment(stack: local.Stack, service: str, dsn: str) -> dict[str, str]:
     """A service's settings: as `make up` has them, on a sample's database."""
     settings = environment(layout_of(ROOT), stack, service)
     settings |= {"WHP_DATABASE_URL": dsn, "WHP_HTTP_PORT": "0"}
-    return settings | ({} if otlp is None else {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp})
+    return settings
 
 
 async def _product(
     ground: Ground, size: Size, dsn: str, log: Path, variant: Variant, round_: int, looker: Looker,
-    before: Mapping[Any, int], otlp: str | None,
+    before: Mapping[Any, int]
 ) -> Sample:  # fmt: skip
     """The service as it is run, relay included; it tells nothing, so its offsets and its outputs are looked at."""
-    settings = service_environment(ground.stack, SERVICE, dsn, otlp)
+    settings = service_environment(ground.stack, SERVICE, dsn)
     topics, wanted = [size.topic], sum(size.expected.outputs.values()) + sum(before.values())
     async with (
         process([python(False), "-m", variant.module], settings, log, tells=False) as child,

@@ -25,13 +25,10 @@ def main() -> None:
     start = given()
     handlers, meter, first = handlers_of(start.service), Meter(start), begun(start.load)
     folder = tempfile.mkdtemp(prefix="whp-bench-quix-")
-    seen = 0
 
-    def committed(topic: str, partition: int, offset: int) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == start.warm:
-            meter.handled(start.warm, 0)
+    def processed(topic: str, partition: int, offset: int) -> None:
+        if meter.handled(1, 0):
+            app.stop()
 
     app = Application(
         broker_address=start.bootstrap,
@@ -41,7 +38,7 @@ def main() -> None:
         state_dir=folder,
         loglevel="ERROR",
         producer_extra_config={"enable.idempotence": True, "linger.ms": 5},
-        on_message_processed=committed,
+        on_message_processed=processed,
     )
     source = app.topic(start.topics[0], key_deserializer="bytes", value_deserializer="bytes")
     outputs: dict[str, Topic] = {
@@ -66,8 +63,7 @@ def main() -> None:
     for name, topic in outputs.items():
         mine = frame[frame.apply(lambda output, name=name: output[0] == name)]
         mine.apply(lambda output: output[3]).to_topic(topic)
-    app.run(count=start.count)  # returns when the last was committed and all outputs were acknowledged
-    meter.handled(start.count - start.warm, 0)
+    app.run()  # returns when everything was flushed and committed
     meter.done()
 
 
