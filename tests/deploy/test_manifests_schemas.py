@@ -51,6 +51,10 @@ FIELDS: Mapping[tuple[str, str], frozenset[str]] = {
             "spec.storage.volumes[].size",
             "spec.storage.volumes[].kraftMetadata",
             "spec.storage.volumes[].deleteClaim",
+            "spec.template.pod.topologySpreadConstraints[].maxSkew",
+            "spec.template.pod.topologySpreadConstraints[].topologyKey",
+            "spec.template.pod.topologySpreadConstraints[].whenUnsatisfiable",
+            "spec.template.pod.topologySpreadConstraints[].labelSelector.matchLabels.",
             "spec.resources.requests.",
             "spec.resources.limits.",
         }
@@ -75,6 +79,7 @@ FIELDS: Mapping[tuple[str, str], frozenset[str]] = {
             "spec.enableSuperuserAccess",
             "spec.superuserSecret.name",
             "spec.storage.size",
+            "spec.affinity.podAntiAffinityType",
             "spec.postgresql.parameters.",
             "spec.postgresql.synchronous.method",
             "spec.postgresql.synchronous.number",
