@@ -62,7 +62,7 @@ def test_every_topic_is_counted_and_nobody_is_behind(demonstration: Demonstratio
     assert not any(behind)
 
 
-def test_a_case_is_one_trace_across_all_four_services(demonstration: Demonstration) -> None:
+def test_a_case_is_one_trace_across_all_services(demonstration: Demonstration) -> None:
     trace = demonstration.report["trace"]
     assert set(SERVICES) <= set(trace["services"])
     assert trace["spans"] > len(SERVICES)

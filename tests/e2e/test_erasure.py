@@ -19,6 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from deploy.local.topics import read_specs
 from ops.demo import drained
 from ops.kafka import records, topic_names
+from ops.target import SERVICES
 from tests.e2e.events import MONDAY, document, lines, opening, session
 from tests.e2e.place import Place, await_that
 from tests.ops.in_process import Command, assert_one_sentence
@@ -73,7 +74,7 @@ async def _tables(url: str, case: UUID | None) -> dict[str, list[str]]:
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
             " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
         )
-        assert len(names) > 30, "four services have their tables"
+        assert len(names) > 30, "five services have their tables"
         wanted = [str(case)] if case else list(CANARIES)
         found: dict[str, list[str]] = {}
         for (name,) in names:
@@ -151,9 +152,7 @@ def test_after_an_erasure_nothing_that_was_said_is_left_and_a_replay_changes_not
     assert {"intake.cases", "intake.event_log", "planning.cases", "progress.cases", "notify.feed"} <= before.keys()
 
     said = erased(command, case)
-    assert [(each["service"], each["erased"]) for each in said["services"]] == [
-        (name, True) for name in ("intake", "planning", "progress", "notify")
-    ]
+    assert [(each["service"], each["erased"]) for each in said["services"]] == [(name, True) for name in SERVICES]
     assert said["event"].startswith("operations.erasure.worker_request.")
     asyncio.run(drained(steady.target()))
     assert tables(steady) == {}
@@ -173,7 +172,7 @@ def test_after_an_erasure_nothing_that_was_said_is_left_and_a_replay_changes_not
     # It is receipted and logged like any other event of the clinic, with who did it and why in its id.
     receipt = steady.query("intake", "SELECT source, case_ref, type FROM receipts WHERE id = $1", said["event"])[0]
     assert (receipt["source"], receipt["case_ref"]) == ("/clinics/north", case)
-    for service in ("intake", "planning", "progress", "notify"):
+    for service in SERVICES:
         assert steady.count(service, f"event_log WHERE id = '{said['event']}' AND result = 'folded'") == 1
 
     held = tables(steady, of=case)
@@ -206,6 +205,7 @@ def test_a_case_that_only_some_services_know_is_erased_with_what_waits_for_it_el
         "planning": (False, 0),
         "progress": (False, 0),
         "notify": (True, 0),
+        "console": (True, 0),
     }
     asyncio.run(drained(steady.target()))
     assert tables(steady) == {}

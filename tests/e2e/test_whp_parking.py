@@ -22,6 +22,9 @@ from workhardening_contracts.registry import PLANNING_TOPIC
 
 pytestmark = pytest.mark.stack
 
+PARKING = ("progress", "notify", "console")
+"""Who reads planning's events."""
+
 
 @dataclass(frozen=True)
 class Parked:
@@ -36,18 +39,19 @@ class Parked:
 
 @pytest.fixture
 def parked(place: Place, command: Command) -> Parked:
-    """Parked in progress, with the session queueing behind, and in notify."""
+    """Parked in progress and in the console, with the session queueing behind, and in notify."""
     ref = uuid4()
     before = reconciled(place).consumers["progress"].parked
     assert command("publish", "-", given=lines(opening(ref, "acme-logistics"))).returncode == 0
-    for service in ("progress", "notify"):
+    for service in PARKING:
         await_that(lambda service=service: folded(place, service, ref, "plan.issued"), f"the plan at {service}")
     asyncio.run(send(place, ref, b"no event"))
-    for service in ("progress", "notify"):
+    for service in PARKING:
         await_that(lambda service=service: queued(place, service, ref) == 1, f"a parked case in {service}")
     event = session(ref)
     assert command("publish", "-", given=lines([event])).returncode == 0
-    await_that(lambda: queued(place, "progress", ref) == 2, "the session behind it")
+    for service in ("progress", "console"):
+        await_that(lambda service=service: queued(place, service, ref) == 2, f"the session behind it in {service}")
     return Parked(ref, event["id"], before)
 
 
@@ -82,16 +86,22 @@ def test_a_parked_case_is_seen_retried_discarded_and_goes_on(place: Place, comma
     listed = place.whp("parked", "list", "--json")
     assert listed.returncode == 0, listed.stderr
     mine = {row["service"]: row for row in json.loads(listed.stdout) if row["case_ref"] == ref}
-    assert {service: row["records"] for service, row in mine.items()} == {"progress": 2, "notify": 1}
+    assert {service: row["records"] for service, row in mine.items()} == {"progress": 2, "notify": 1, "console": 2}
     assert mine["progress"]["reason"].startswith("envelope."), "the first failure, not what queues behind it"
     assert ref in command("parked", "list").stdout
 
     shown = place.whp("parked", "show", ref)
-    assert [line.split()[0] for line in shown.stdout.splitlines()] == ["progress", "progress", "notify"]
+    assert [line.split()[0] for line in shown.stdout.splitlines()] == [
+        "progress",
+        "progress",
+        "notify",
+        "console",
+        "console",
+    ]
     assert "planning.events.v1" in shown.stdout.splitlines()[0]
     assert parked.session in shown.stdout.splitlines()[1]
     as_data = json.loads(command("parked", "show", ref, "--json").stdout)
-    assert [row["service"] for row in as_data] == ["progress", "progress", "notify"]
+    assert [row["service"] for row in as_data] == ["progress", "progress", "notify", "console", "console"]
     assert not {"key", "value", "headers"} & as_data[0].keys(), "what was said stays where it is"
 
     # It adds up while it is parked, since a parked event is neither lost nor done.
@@ -117,8 +127,9 @@ def test_a_parked_case_is_seen_retried_discarded_and_goes_on(place: Place, comma
     assert retried.stdout == "progress: 1 folded, 0 left\n"
     assert folded(place, "progress", parked.ref, "session.recorded") == 1
 
-    # And in the other service.
-    assert command("parked", "discard", ref, "--service", "notify", "--reason", "likewise").returncode == 0
+    # And in the other services.
+    for service in ("notify", "console"):
+        assert command("parked", "discard", ref, "--service", service, "--reason", "likewise").returncode == 0
     assert command("parked", "retry", ref).returncode == 0
     assert ref not in command("parked", "list").stdout
     assert_one_sentence(command("parked", "show", ref), "is parked nowhere")
@@ -135,10 +146,10 @@ def test_a_parked_case_is_seen_retried_discarded_and_goes_on(place: Place, comma
 def test_a_parked_case_says_so_in_its_story(place: Place, command: Command, parked: Parked) -> None:
     story = json.loads(command("case", parked.ref, "--json").stdout)
     assert {one["service"]: one["parked"] for one in story["services"]} == {
-        "intake": 0, "planning": 0, "progress": 2, "notify": 1
+        "intake": 0, "planning": 0, "progress": 2, "notify": 1, "console": 2
     }  # fmt: skip
     assert "2 parked" in command("case", parked.ref).stdout
-    for service in ("progress", "notify"):
+    for service in PARKING:
         assert command("parked", "discard", parked.ref, "--service", service, "--reason", "tidied up").returncode == 0
     assert command("parked", "retry", parked.ref).returncode == 0
 
