@@ -7,15 +7,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from bench import hop, relaying
+from bench import hop, latency, relaying
 from bench.estimates import disturbed, loop_s
-from bench.load import load_of
+from bench.load import Load, load_of
 from bench.sample import Sample
+from bench.wire import make_topic
 from deploy.local.scratch import scratch_stack
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".bench" / "cache"
-NAMES: tuple[str, ...] = (*hop.VARIANTS, *relaying.MODULES)
+NAMES: tuple[str, ...] = (*hop.VARIANTS, *relaying.MODULES, *latency.NAMES)
 ATTEMPTS = 4
 """A sample that is disturbed so often in a row is kept: the machine is not quiet, and the intervals will say so."""
 
@@ -36,7 +37,9 @@ async def run(names: Sequence[str], *, rounds: int, cases: int, seed: int, say: 
     stack = await asyncio.to_thread(starting.__enter__)
     try:
         async with hop.ground(stack, load, sizes) as filled:
-            measures = {name: _measure(filled, name) for name in names}
+            measures = {name: _measure(filled, load, name, seed) for name in names}
+            if measures.keys() & set(latency.NAMES):
+                await make_topic(stack.kafka, latency.FLOOR_TOPIC)
             for round_ in range(1, rounds + 1):
                 order = list(measures)
                 Random(f"{seed}/{round_}").shuffle(order)
@@ -63,10 +66,12 @@ async def bracketed(measure: Measure, round_: int, *, loop: Callable[[], float] 
     raise AssertionError("unreachable")
 
 
-def _measure(filled: hop.Ground, name: str) -> Measure:
+def _measure(filled: hop.Ground, load: Load, name: str, seed: int) -> Measure:
     async def measure(round_: int) -> Sample:
         if name in relaying.MODULES:
             return await relaying.sample(filled.stack, name, round_)
+        if name in latency.NAMES:
+            return await latency.sample(filled.stack, load, name, round_, seed)
         return await hop.sample(filled, hop.VARIANTS[name], round_)
 
     return measure

@@ -43,6 +43,8 @@ GOALS: Mapping[str, Goal] = {
         Goal("P3", "hop CPU, typed batch with set-based SQL / product", 1.5, 1.9),
         Goal("P4", "events/s, product / quixstreams", 1.5, 2),
         Goal("P5", "relay CPU per row, read and send_batch / product", 0.6, 0.8),
+        Goal("P6", "one hop at 40 events/s, p50, product / one leg", 5, 4, at_most=True),
+        Goal("P7", "one hop at 40 events/s, p99, product / one leg", 5, 3.5, at_most=True),
         Goal("P13", "memory of the service, MB", 90, None, at_most=True),
     )
 }
@@ -66,6 +68,8 @@ RATIOS: Mapping[str, tuple[str, str, Pick]] = {
     "P3": ("typed_batch", "product", cpu),
     "P4": ("product", "quixstreams", rate),
     "P5": ("relay_limit", "relay_product", cpu),
+    "P6": ("latency_product", "latency_floor", lambda sample: sample.more["p50_ms"]),
+    "P7": ("latency_product", "latency_floor", lambda sample: sample.more["p99_ms"]),
 }
 
 
@@ -110,7 +114,7 @@ def show(samples: Sequence[Sample], console: Console) -> None:
     for name in dict.fromkeys(sample.variant for sample in samples):
         mine = [sample for sample in samples if sample.variant == name]
         middle = sorted(mine, key=cpu)[len(mine) // 2]
-        parts = [f"{used / middle.events * 1e6:.0f}" for used in middle.cpu_s.values()]
+        parts = [f"{middle.cpu_s.get(part, 0.0) / middle.events * 1e6:.0f}" for part in ("client", "postgres", "kafka")]
         variants.add_row(
             name, str(middle.events), f"{middle.rate:.0f}", f"{middle.cpu_us:.0f}", *parts, f"{middle.rss_mb:.0f}"
         )
@@ -147,7 +151,9 @@ def write(samples: Sequence[Sample], repeated: int, command: str, folder: Path) 
     }
     path = folder / "results.json"
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (folder / "results.svg").write_text(draw(samples), encoding="utf-8")
+    (folder / "results.svg").write_text(
+        draw([sample for sample in samples if "p50_ms" not in sample.more]), encoding="utf-8"
+    )
     return path
 
 

@@ -170,6 +170,17 @@ async def forget_group(bootstrap: str, group: str) -> None:
             await asyncio.sleep(0.5)
 
 
+async def skip_to_end(bootstrap: str, group: str, ends: Mapping[TopicPartition, int]) -> None:
+    """Let a group without members begin at these offsets."""
+    consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign(list(ends))
+        await consumer.commit(dict(ends))
+    finally:
+        await consumer.stop()
+
+
 async def rows_of(connection: Any, schema: str, table: str) -> tuple[list[Key], dict[UUID, Any]]:
     """The events that were taken into `table`, and the states of all cases."""
     taken = await connection.fetch(f"SELECT case_ref, source, id FROM {schema}.{table}")  # noqa: S608 - ours
