@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runtime.cases import load_cases
 from runtime.db import queries
@@ -20,6 +20,7 @@ from runtime.http import Problem, console_caller, operations_caller, problems, r
 from services.notify.employers import list_endpoints
 from services.notify.preview import preview
 from workhardening_contracts.clinic import ReadinessSigned
+from workhardening_contracts.contract import violation_of
 from workhardening_contracts.envelope import read_structured
 
 SQL = queries("services.notify")
@@ -33,7 +34,8 @@ class WouldSign(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    signed: ReadinessSigned
+    signed: dict[str, Any]
+    """ReadinessSigned's data, as its contract describes it."""
     final: bool
     """The assessment is the program's last."""
 
@@ -87,14 +89,19 @@ class Endpoints(BaseModel):
 @console.post("/preview/{ref}", response_model=Previews, responses=problems(400, 401, 403, 404, 422, 503))
 async def preview_of(request: Request, ref: UUID, would: Annotated[WouldSign, Body()]) -> dict[str, Any]:
     """What employers would be told if this was signed now. Nothing is kept or sent."""
+    try:
+        # As JSON: the contracts are strict, and would refuse a list that stands for a tuple.
+        signed = ReadinessSigned.model_validate_json(json.dumps(would.signed))
+    except ValidationError as error:
+        found = violation_of(error)
+        raise Problem(422, found.code, found.detail, field=f"/signed{found.field}") from None
     it = running(request)
     handlers = it.consumer.handlers
     async with it.pool.acquire(timeout=10) as connection:
-        found = await load_cases(connection, [ref], handlers)
-    case = found.get(ref)
+        case = (await load_cases(connection, [ref], handlers)).get(ref)
     if case is None or case.state is None:
         raise Problem(404, "not_found", "there is no such case here")
-    told = preview(case, would.signed, would.final, datetime.now(UTC), handlers)
+    told = preview(case, signed, would.final, datetime.now(UTC), handlers)
     return {"employers": [asdict(each) for each in told]}
 
 
