@@ -11,12 +11,24 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from deploy.credentials import for_kubernetes
+from deploy.local.provision import SERVICES
 from deploy.manifests import KUBERNETES, OVERLAYS
 
 Manifest = dict[str, Any]
-BUILT = (*(f"overlays/{overlay}" for overlay in OVERLAYS), "operations")
+FOLDERS = tuple(f"overlays/{overlay}" for overlay in OVERLAYS)
+BUILT = (*FOLDERS, "operations")
+SECRETS: Mapping[str, Mapping[str, str]] = {
+    each["metadata"]["name"]: each["stringData"] for each in map(dict[str, Any], for_kubernetes())
+}
+"""What an installation is given, made once for all tests."""
+
+every_folder = pytest.mark.parametrize("folder", FOLDERS)
+every_build = pytest.mark.parametrize("folder", BUILT)
+every_service = pytest.mark.parametrize("service", SERVICES)
 
 
 @cache
@@ -71,6 +83,24 @@ def pods(folder: str) -> list[Pods]:
     return found
 
 
+def pods_of(folder: str, name: str) -> Pods:
+    """Those of one workload."""
+    (found,) = [each for each in pods(folder) if each.name == name]
+    return found
+
+
+def mounted(pod: Pods) -> dict[str, str]:
+    """The files of a pod's secrets with what is in them; an authority's certificate is not made here."""
+    (volume,) = [each["projected"] for each in pod.spec["volumes"] if "projected" in each]
+    assert volume["defaultMode"] == 0o440
+    files: dict[str, str] = {}
+    for source in (each["secret"] for each in volume["sources"]):
+        values = SECRETS.get(source["name"], {"ca.crt": "a certificate"})
+        kept = source.get("items") or [{"key": key, "path": key} for key in values]
+        files |= {each["path"]: values[each["key"]] for each in kept}
+    return files
+
+
 def environment(folder: str, container: Manifest) -> dict[str, str]:
     """A container's environment, its ConfigMaps read."""
     maps = of_kind(folder, "ConfigMap")
@@ -103,9 +133,13 @@ def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 def may_talk(folder: str, source: Peer, target: Peer, port: int, protocol: str = "TCP") -> bool:
     """Whether the network policies let a connection through: at both of its ends, where those are ours."""
-    return _side(folder, source, target, port, protocol, "Egress") and _side(
-        folder, target, source, port, protocol, "Ingress"
-    )
+    leaves = may_leave(folder, source, target, port, protocol)
+    return leaves and _side(folder, target, source, port, protocol, "Ingress")
+
+
+def may_leave(folder: str, source: Peer, target: Peer, port: int, protocol: str = "TCP") -> bool:
+    """Whether they let it out where it begins."""
+    return _side(folder, source, target, port, protocol, "Egress")
 
 
 def _side(folder: str, mine: Peer, other: Peer, port: int, protocol: str, way: str) -> bool:
