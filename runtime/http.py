@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import asyncpg
 import structlog
@@ -18,17 +18,22 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from runtime.db import is_transient, origin, reduce_error
 from runtime.guard import Guard, Limited
 from runtime.running import Running
+from workhardening_contracts.envelope import violation_of
 
 log = structlog.get_logger("http")
 
 PROBLEM = "application/problem+json"
+MAX_BODY = 64 * 1024
+"""Bytes that a door reads of a body."""
+
+M = TypeVar("M", bound=BaseModel)
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "content_type"}
 
@@ -145,6 +150,36 @@ async def _caller(request: Request, given: Bearer, kind: str) -> str:
     if found.kind != kind:
         raise Problem(403, "forbidden", f"this door is for {kind} keys")
     return found.name
+
+
+async def read_body(request: Request, model: type[M]) -> M:
+    """The request's JSON body, read by the door itself: only then is the key looked at before a byte of the body is.
+
+    Raises Problem 413 for more than 64 KiB, and 422 for what the model refuses.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            # It was not read to its end, so nothing can follow it on this connection.
+            raise Problem(413, "too_large", f"a request has at most {MAX_BODY} bytes", headers={"connection": "close"})
+    try:
+        return model.model_validate_json(bytes(body))
+    except ValidationError as error:
+        found = violation_of(error)
+        raise Problem(422, found.code, found.detail, field=found.field) from None
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """What a door's description says of a body that `read_body` reads, for its `openapi_extra`.
+
+    A part with a model of its own is described as an object: its contract says the rest.
+    """
+    schema = model.model_json_schema()
+    schema.pop("$defs", None)
+    parts = schema["properties"]
+    schema["properties"] = {name: {"type": "object"} if "$ref" in parts[name] else parts[name] for name in parts}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def problem_response(problem: Problem) -> JSONResponse:

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Body, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from runtime.cases import SQL
-from runtime.http import Problem, operations_caller, problems, running
+from runtime.http import Problem, body_of, operations_caller, problems, read_body, running
 from runtime.retry import NotNow, discard_first, retry_case
 from workhardening_contracts.contract import Line
 
@@ -120,10 +120,15 @@ async def retry(request: Request, ref: UUID) -> dict[str, Any]:
     return {"folded": retried.folded, "left": retried.left, "reason": retried.reason}
 
 
-@router.post("/parked/{ref}/discard", status_code=204, responses=problems(400, 401, 403, 404, 422, 503))
-async def discard(request: Request, ref: UUID, why: Annotated[Discard, Body()]) -> None:
+@router.post(
+    "/parked/{ref}/discard",
+    status_code=204,
+    responses=problems(401, 403, 404, 413, 422, 503),
+    openapi_extra=body_of(Discard),
+)
+async def discard(request: Request, ref: UUID) -> None:
     """Give up the first of a parked case's records, for good; who and why are kept. `retry` folds the rest."""
-    it = running(request)
+    it, why = running(request), await read_body(request, Discard)
     if not await discard_first(it.pool, ref, it.consumer.handlers, f"{why.reason} (by {why.by})"):
         raise _not_parked()
     log.warning("parked record discarded", case=str(ref), by=why.by)

@@ -8,19 +8,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Depends, Request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict
 
 from runtime.cases import load_cases
 from runtime.db import queries
-from runtime.http import Problem, console_caller, operations_caller, problems, running
+from runtime.http import Problem, body_of, console_caller, operations_caller, problems, read_body, running
 from services.notify.employers import list_endpoints
 from services.notify.preview import preview
 from workhardening_contracts.clinic import ReadinessSigned
-from workhardening_contracts.contract import violation_of
 from workhardening_contracts.envelope import read_structured
 
 SQL = queries("services.notify")
@@ -34,8 +33,7 @@ class WouldSign(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    signed: dict[str, Any]
-    """ReadinessSigned's data, as its contract describes it."""
+    signed: ReadinessSigned
     final: bool
     """The assessment is the program's last."""
 
@@ -86,22 +84,21 @@ class Endpoints(BaseModel):
     endpoints: list[EndpointStanding]
 
 
-@console.post("/preview/{ref}", response_model=Previews, responses=problems(400, 401, 403, 404, 422, 503))
-async def preview_of(request: Request, ref: UUID, would: Annotated[WouldSign, Body()]) -> dict[str, Any]:
+@console.post(
+    "/preview/{ref}",
+    response_model=Previews,
+    responses=problems(401, 403, 404, 413, 422, 503),
+    openapi_extra=body_of(WouldSign),
+)
+async def preview_of(request: Request, ref: UUID) -> dict[str, Any]:
     """What employers would be told if this was signed now. Nothing is kept or sent."""
-    try:
-        # As JSON: the contracts are strict, and would refuse a list that stands for a tuple.
-        signed = ReadinessSigned.model_validate_json(json.dumps(would.signed))
-    except ValidationError as error:
-        found = violation_of(error)
-        raise Problem(422, found.code, found.detail, field=f"/signed{found.field}") from None
-    it = running(request)
+    it, would = running(request), await read_body(request, WouldSign)
     handlers = it.consumer.handlers
     async with it.pool.acquire(timeout=10) as connection:
         case = (await load_cases(connection, [ref], handlers)).get(ref)
     if case is None or case.state is None:
         raise Problem(404, "not_found", "there is no such case here")
-    told = preview(case, signed, would.final, datetime.now(UTC), handlers)
+    told = preview(case, would.signed, would.final, datetime.now(UTC), handlers)
     return {"employers": [asdict(each) for each in told]}
 
 

@@ -142,3 +142,13 @@ async def test_nothing_is_given_up_without_saying_why_and_who(pool: Pool, why: d
     async with operator(pool) as client:
         assert (await client.post(f"/v1/operations/parked/{case}/discard", json=why)).status_code == 422
     assert await pool.fetchval("SELECT count(*) FROM parked WHERE resolved_at IS NULL") == 2
+
+
+async def test_no_more_of_a_body_is_read_than_a_door_takes(pool: Pool) -> None:
+    async def endless() -> AsyncGenerator[bytes]:
+        while True:
+            yield b" " * 8192
+
+    async with operator(pool) as client:
+        answer = await client.post(f"/v1/operations/parked/{uuid.uuid4()}/discard", content=endless())
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
