@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.accounting import peak_rss_mb
+from bench.collector import collecting
 from bench.expected import Expected, answers_file, differences, expected_of, wrong_rows
 from bench.load import SERVICE, Load, states_file
 from bench.sample import PATIENCE_S, Failed, Sample, between, end_of, measure_told, process, python, read
@@ -44,6 +45,8 @@ class Variant:
     """Whether it keeps the cases in our table."""
     ready_made: bool = False
     """Is given the outputs, and not the cases' states."""
+    traced: bool = False
+    """Sends its spans; every case of the load is sampled, which is the default."""
     peer: bool = False
     """Runs in the peers' environment."""
 
@@ -55,6 +58,7 @@ VARIANTS = {
         Variant("naive", "bench.variants.naive", most=400),
         Variant("typed_batch", "bench.variants.typed_batch"),
         Variant("product", f"services.{SERVICE}", table="event_log"),
+        Variant("product_traced", f"services.{SERVICE}", table="event_log", traced=True),
         Variant("sqlalchemy", "bench.peers.sqlalchemy_tx", most=400, peer=True),
         Variant("quixstreams", "bench.peers.quix", most=2500, table=None, states=False, peer=True),
         Variant("bytewax", "bench.peers.wax", most=2500, table=None, states=False, peer=True),
@@ -114,7 +118,7 @@ async def sample(ground: Ground, variant: Variant, round_: int) -> Sample:
     async with database(stack.database, name, TEMPLATE) as admin, Looker(stack.kafka) as looker:
         before = await looker.ends(OUTPUTS)
         dsn = on(stack.services[SERVICE].database, name)
-        if variant.name == "product":
+        if variant.module == f"services.{SERVICE}":
             taken = await _product(ground, size, dsn, log, variant, round_, looker, before)
             await forget_group(stack.kafka, f"whp.{SERVICE}")
         else:
@@ -144,10 +148,25 @@ def service_environment(stack: local.Stack, service: str, dsn: str) -> dict[str,
 
 async def _product(
     ground: Ground, size: Size, dsn: str, log: Path, variant: Variant, round_: int, looker: Looker,
-    before: Mapping[Any, int]
+    before: Mapping[Any, int],
 ) -> Sample:  # fmt: skip
     """The service as it is run, relay included; it tells nothing, so its offsets and its outputs are looked at."""
     settings = service_environment(ground.stack, SERVICE, dsn)
+    if variant.traced:
+        async with collecting() as (address, sizes):
+            settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = address
+            sample = await _watched(ground, size, dsn, log, variant, round_, looker, before, settings)
+        if not sizes:
+            raise Failed(f"{variant.name} sent no spans")
+        return sample
+    return await _watched(ground, size, dsn, log, variant, round_, looker, before, settings)
+
+
+async def _watched(
+    ground: Ground, size: Size, dsn: str, log: Path, variant: Variant, round_: int, looker: Looker,
+    before: Mapping[Any, int], settings: Mapping[str, str],
+) -> Sample:  # fmt: skip
+    """The service under these settings, from warm to done."""
     topics, wanted = [size.topic], sum(size.expected.outputs.values()) + sum(before.values())
     async with (
         process([python(False), "-m", variant.module], settings, log, tells=False) as child,

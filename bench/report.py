@@ -46,6 +46,7 @@ GOALS: Mapping[str, Goal] = {
         Goal("P6", "one hop at 40 events/s, p50, product / one leg", 5, 4, at_most=True),
         Goal("P7", "one hop at 40 events/s, p99, product / one leg", 5, 3.5, at_most=True),
         Goal("P13", "memory of the service, MB", 90, None, at_most=True),
+        Goal("P14", "hop CPU, tracing at the default sampling / off", 1.12, None, at_most=True),
     )
 }
 
@@ -68,6 +69,7 @@ RATIOS: Mapping[str, tuple[str, str, Pick]] = {
     "P3": ("typed_batch", "product", cpu),
     "P4": ("product", "quixstreams", rate),
     "P5": ("relay_limit", "relay_product", cpu),
+    "P14": ("product_traced", "product", cpu),
     "P6": ("latency_product", "latency_floor", lambda sample: sample.more["p50_ms"]),
     "P7": ("latency_product", "latency_floor", lambda sample: sample.more["p99_ms"]),
 }

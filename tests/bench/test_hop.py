@@ -32,7 +32,7 @@ async def filled(infrastructure: local.Stack, load: Load) -> AsyncIterator[hop.G
         yield ground
 
 
-@pytest.mark.parametrize("name", ["naive", "raw_limit", "product"])
+@pytest.mark.parametrize("name", ["naive", "raw_limit", "product", "product_traced"])
 async def test_a_variant_does_the_whole_hop(filled: hop.Ground, name: str) -> None:
     sample = await hop.sample(filled, replace(hop.VARIANTS[name], most=hop.VARIANTS[name].most and 20), 1)
     assert sample.events > 0
