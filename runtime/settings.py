@@ -59,8 +59,8 @@ class Settings(BaseSettings):
     """6 s is the least a broker allows: how long a killed consumer's partitions wait for a new owner."""
     watchdog_s: float = Field(default=90, gt=0)
     """A consumer that has records but commits none for this long exits, to be started afresh."""
-    trace_ratio: float = Field(default=1.0, ge=0, le=1)
-    """The share of clinic events that start a sampled trace."""
+    trace_ratio: float = Field(default=0.05, ge=0, le=1)
+    """The share of cases that are traced, whole; what it costs stands in ADR 10."""
     key_requests_per_s: float = Field(default=KEYS.per_s, gt=0)
     key_burst: int = Field(default=KEYS.burst, ge=1)
     """What one API key may ask of one process. Why these defaults: runtime/limits.py."""

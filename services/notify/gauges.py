@@ -23,7 +23,7 @@ GAUGES = (
         "whp_deliveries_failed",
         "Cases whose newest work-status update failed for good and was not pulled, by the reason. Counted to 10,000.",
         _SQL["count_failed"],
-        ("refused", "retries_used_up", "defect", "backlog_expired", "other"),
+        reasons=("refused", "retries_used_up", "defect", "backlog_expired", "other"),
     ),
     Gauge(
         "whp_endpoints_failing_seconds",
