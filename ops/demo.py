@@ -53,8 +53,13 @@ class Finished:
         )
 
 
-async def run_cohort(stack: local.Stack, cases: int, seed: int, console: Console) -> Finished:
-    """Run a cohort on a running stack and reconcile it. Raises CommandError when the services do not come to rest."""
+async def run_cohort(
+    stack: local.Stack, cases: int, seed: int, console: Console, *, canaries: bool = False
+) -> Finished:
+    """Run a cohort on a running stack and reconcile it. Raises CommandError when the services do not come to rest.
+
+    `canaries`: they stand in all that its clinics say of patients (`simulator/canaries.py`).
+    """
     began = time.monotonic()
     await give_topic(ROOT, stack, KAFKA_CLINIC)
     target = target_of(stack)
@@ -66,6 +71,7 @@ async def run_cohort(stack: local.Stack, cases: int, seed: int, console: Console
         kafka_clinics=frozenset({KAFKA_CLINIC}),
         calendar_clinics=frozenset({CALENDAR_CLINIC}),
         employers=employers,
+        canaries=canaries,
         timeout_s=max(300.0, cases * 3.0),
     )
     with watching(console, cases) as show:

@@ -16,7 +16,9 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from deploy.local.layout import Layout
 from deploy.local.provision import DECIDING as SERVICES
+from deploy.local.state import Stack
 from ops.kafka import partitions
 from ops.registered import handlers_of, service_of
 from ops.target import in_schema
@@ -151,16 +153,16 @@ async def operate(ground: Ground, tally: Tally) -> None:
     """An operator who looks at the parked cases every few seconds, until cancelled."""
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        await mend_parked(ground, tally)
+        await mend_parked(ground.layout, ground.stack, tally)
 
 
-async def mend_parked(ground: Ground, tally: Tally) -> int:
+async def mend_parked(layout: Layout, stack: Stack, tally: Tally) -> int:
     """Discard what was forged, retry the rest; gives how many cases are still parked, or 1 where that is not known."""
-    key = bytes.fromhex((ground.layout.secrets / "digest-key").read_text(encoding="utf-8").strip())
+    key = bytes.fromhex((layout.secrets / "digest-key").read_text(encoding="utf-8").strip())
     left = 0
     for service in SERVICES:
         try:
-            pool = await open_pool(ground.stack.services[service].database, "torture-operator", size=1)
+            pool = await open_pool(stack.services[service].database, "torture-operator", size=1)
         except _LOST:
             left += 1
             continue

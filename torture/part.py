@@ -305,7 +305,7 @@ async def _rest(raised: Ground, keeper: Keeper, seen: Watch, done: Tally, say: S
     await heal(raised)
     try:
         async with asyncio.timeout(REST_S):
-            while await mend_parked(raised, done):  # noqa: ASYNC110
+            while await mend_parked(raised.layout, raised.stack, done):  # noqa: ASYNC110
                 await asyncio.sleep(1)
             await at_rest(raised.target, WATCHED, seen)
     except TimeoutError:
