@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 from cryptography.fernet import Fernet
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 
 from runtime.db import Pool, open_pool
 from runtime.http import Problem
+from services.console.effects import CHANGED
 from services.console.live import Hub
 from services.console.looking import Looking
 from services.console.settings import ConsoleSettings
@@ -150,3 +152,24 @@ async def test_who_signs_in_with_a_key_gets_their_page(steady: Place, who: str, 
         assert page.status_code == 200
         assert page.headers["content-type"].startswith("text/html")
         assert (await browser.get("/healthz")).status_code == 200
+
+
+async def test_an_open_page_hears_of_its_clinics_cases_and_of_no_others(steady: Place) -> None:
+    stack = steady.stack()
+    theirs, mine = uuid4(), uuid4()
+    admin = await asyncpg.connect(stack.database)
+    try:
+        async with httpx.AsyncClient(base_url=stack.console, timeout=30, trust_env=False) as browser:
+            key = stack.keys.clinicians["north"]
+            await browser.post("/login", data={"key": key}, headers={"origin": stack.console})
+            async with browser.stream("GET", "/live") as stream:
+                lines = stream.aiter_lines()
+                await anext(lines)  # the stream is open
+                for ref, clinic in ((theirs, "harbour"), (mine, "north")):
+                    await admin.execute("SELECT pg_notify($1, $2)", CHANGED, f"{ref} {clinic}")
+                async for line in lines:
+                    assert str(theirs) not in line
+                    if line == f"data: {mine}":
+                        break
+    finally:
+        await admin.close()
