@@ -11,12 +11,12 @@ import hashlib
 import hmac
 import json
 import time
-from typing import Annotated, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 import structlog
 from cryptography.fernet import Fernet, InvalidToken
-from fastapi import Depends, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from runtime.cases import SQL
@@ -148,7 +148,3 @@ async def console_of(request: Request) -> Console:
         return await visitor_of(request) == visitor
 
     return Looking(visitor, running(request).pool, settings, sealer(settings), hub, still)
-
-
-OfConsole = Annotated[Console, Depends(console_of)]
-"""A page's parameter."""
