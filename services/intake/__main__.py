@@ -9,6 +9,7 @@ from runtime.policy import load
 from runtime.service import Service, run
 from runtime.settings import Settings
 from services.intake.bridge import run_bridge
+from services.intake.demands_door import router as demands
 from services.intake.door import router
 from services.intake.effects import WRITERS
 from services.intake.gauges import GAUGES
@@ -26,7 +27,7 @@ SERVICE = Service(
     handlers=_handlers,
     topics=(registry.CLINIC_TOPIC, registry.PROGRESS_TOPIC, registry.REJECTIONS_TOPIC),
     writers=WRITERS,
-    routers=(router,),
+    routers=(router, demands),
     workers=(run_bridge,),
     gauges=GAUGES,
 )

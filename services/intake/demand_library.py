@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from workhardening_contracts.contract import Line
 from workhardening_contracts.demand import Demand, DemandProfile, Frequency
 from workhardening_contracts.demand_level import DefinitionSet, Level, demand_level
 from workhardening_contracts.quantity import Quantity
@@ -43,6 +45,12 @@ MOST_WORKERS = 50.0
 """%: a draft demand is critical when at least half of the workers have it at this level or above."""
 
 
+Standing = Literal["draft", "stated", "confirmed"]
+
+_STANDINGS: Mapping[str, Standing] = {"job_analysis": "confirmed", "employer": "stated"}
+"""A draft is confirmed by the referral, or its correction, that carries the job as a job analysis found it."""
+
+
 class BadFile(Exception):
     """The file cannot be read. `line` counts from 1."""
 
@@ -65,6 +73,8 @@ class Figure(BaseModel):
     """% of workers (of the workday for `MEAN`); null: published as less than 0.5 %."""
     standard_error: float | None
     """In percentage points; null: published as less than 0.5, or not at all."""
+    error_published: bool = True
+    """Whether the file has a standard error beside the estimate; that of 2018 has one beside each."""
 
 
 class Draft(BaseModel):
@@ -78,14 +88,16 @@ class Draft(BaseModel):
 
 
 class Template(BaseModel):
-    """One occupation: a draft profile, what each demand rests on, and all figures, those without a demand included."""
+    """One occupation: a draft profile, what each demand rests on, and all figures, those without a demand included.
+
+    Without a profile there is nothing to draft: no published figure shows a demand for most workers."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     soc_code: str
     """The survey's code: SOC 2010 with two more digits, e.g. `53706200` for 53-7062."""
-    title: str
-    profile: DemandProfile
+    title: Line
+    profile: DemandProfile | None
     drafts: tuple[Draft, ...]
     figures: tuple[Figure, ...]
 
@@ -94,9 +106,19 @@ class Template(BaseModel):
         """The physical demand level by each set of definitions, for people; empty where no load was drafted, since a
         load that was not published does not make the work sedentary. "> 100 LBS" is drafted at 100, so very heavy work
         may read `heavy`."""
-        if all(demand.kind != "lift" for demand in self.profile.demands):
-            return {}
-        return {name: demand_level(self.profile.demands, name).level for name in SETS}
+        return {} if self.profile is None else levels_of(self.profile)
+
+
+def levels_of(profile: DemandProfile) -> dict[DefinitionSet, Level]:
+    """A job's physical demand level by each set of definitions; empty where it lists no lift."""
+    if all(demand.kind != "lift" for demand in profile.demands):
+        return {}
+    return {name: demand_level(profile.demands, name).level for name in SETS}
+
+
+def standing(basis: str) -> Standing:
+    """How far a demand profile may be trusted: a basis that we do not know confirms nothing."""
+    return _STANDINGS.get(basis, "draft")
 
 
 class Library(BaseModel):
@@ -105,8 +127,11 @@ class Library(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     templates: tuple[Template, ...]
-    without_demand: tuple[str, ...]
-    """Titles of occupations whose published figures show no demand for most workers: nothing to draft."""
+
+    @property
+    def without_demand(self) -> tuple[str, ...]:
+        """Titles of occupations whose published figures show no demand for most workers: nothing to draft."""
+        return tuple(template.title for template in self.templates if template.profile is None)
 
 
 # ORS 2018 levels -> the highest load, lb: "upper bound inclusive". The open top level is taken at its bound.
@@ -164,18 +189,13 @@ def parse(lines: Iterable[str]) -> Library:
             raise BadFile(line, "this figure is given twice")
         found[kind] = _value(text, kind, line)
     templates: list[Template] = []
-    without: list[str] = []
     for (code, title), by_level in figures.items():
         try:
-            template = _template(code, title, _figures(by_level))
+            templates.append(_template(code, title, _figures(by_level)))
         except ValidationError:
             detail = "the occupation's title is not one line of at most 500 characters"
             raise BadFile(first_line[code, title], detail) from None
-        if template is None:
-            without.append(title)
-        else:
-            templates.append(template)
-    return Library(templates=tuple(templates), without_demand=tuple(without))
+    return Library(templates=tuple(templates))
 
 
 def _rows(lines: Iterable[str]) -> Iterable[tuple[int, list[str]]]:
@@ -218,24 +238,21 @@ def _figures(by_level: Mapping[tuple[str, str], Mapping[str, float | None]]) -> 
             level=level,
             percent=found["Estimate"],
             standard_error=found.get("Standard error"),
+            error_published="Standard error" in found,
         )
         for (element, level), found in by_level.items()
         if "Estimate" in found
     )
 
 
-def _template(code: str, title: str, figures: tuple[Figure, ...]) -> Template | None:
+def _template(code: str, title: str, figures: tuple[Figure, ...]) -> Template:
     by_element: dict[str, list[Figure]] = {}
     for figure in figures:
         by_element.setdefault(figure.element, []).append(figure)
     drafted = [pair for element, found in by_element.items() if (pair := _demand(element, found)) is not None]
-    if not drafted:
-        return None
-    profile = DemandProfile(
-        title=title,
-        basis="template",
-        demands=tuple(demand for demand, _ in drafted),
-        shift_hours=SHIFT_HOURS,
+    demands = tuple(demand for demand, _ in drafted)
+    profile = (
+        DemandProfile(title=title, basis="template", demands=demands, shift_hours=SHIFT_HOURS) if demands else None
     )
     drafts = tuple(Draft(demand=demand.key, figure=figure) for demand, figure in drafted)
     return Template(soc_code=code, title=title, profile=profile, drafts=drafts, figures=figures)

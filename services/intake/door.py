@@ -143,7 +143,7 @@ async def post_event(request: Request, clinic: Caller, desk: AtDesk) -> dict[str
     """Take in one CloudEvent, binary or structured. 202 once Kafka has it; whether it is accepted by its judge is told
     at `status_url` and in the clinic's feed."""
     try:
-        envelope = read_http(request.headers.items(), await _body(request))
+        envelope = read_http(request.headers.items(), await read_body(request))
     except Violation as error:
         raise _refusal(clinic, violated(error)) from None
     except Refused as refused:
@@ -169,7 +169,7 @@ async def post_signature(
     """Take in a signature that a clinician of this clinic gave at the console. It is a clinic's event like any other;
     of all that clinics say the console may say only this."""
     try:
-        envelope = read_http(request.headers.items(), await _body(request))
+        envelope = read_http(request.headers.items(), await read_body(request))
     except Violation as error:
         raise _refusal(clinic, violated(error)) from None
     except Refused as refused:
@@ -231,7 +231,7 @@ async def close_day(
     return {"through": day, "cases": admitted.events, "repeated": admitted.repeated}
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
     """The body, read no further than the cap: a length that is not told, or told wrongly, is counted.
 
     Raises Refused.

@@ -61,6 +61,8 @@ class LiftingIndex(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     unit_system: UnitSystem
+    low: bool
+    """The hands begin below 75 cm (30 in), which decides FM from 9 lifts a minute on, and CM."""
     rwl: float
     """Recommended weight limit, kg or lb."""
     lifting_index: float | None
@@ -96,6 +98,8 @@ _SYSTEMS: dict[str, _System] = {
 
 # Table 5: lifts a minute -> FM up to 1 h, 2 h and 8 h, below the knuckle height of 75 cm (30 in) and from there up.
 _FREQUENCIES = (0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0)
+LEAST_FREQUENCY = _FREQUENCIES[0]
+"""Lifts a minute: a task done less often counts as done so often."""
 _UP_TO_8 = {
     1: (1.00, 0.97, 0.94, 0.91, 0.88, 0.84, 0.80, 0.75, 0.70, 0.60),
     2: (0.95, 0.92, 0.88, 0.84, 0.79, 0.72, 0.60, 0.50, 0.42, 0.35),
@@ -130,6 +134,7 @@ def lifting_index(task: LiftingTask) -> LiftingIndex:
     rwl = system.load * hm * vm * dm * am * fm * cm
     return LiftingIndex(
         unit_system=task.unit_system,
+        low=low,
         rwl=rwl,
         lifting_index=task.load / rwl if rwl > 0 else None,
         lc=system.load,

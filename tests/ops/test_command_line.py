@@ -47,7 +47,8 @@ def test_no_command_that_was_promised_is_missing() -> None:
         "keys list", "keys rotate", "keys revoke", "erase", "audit verify", "audit export", "audit worker",
         "employers enable", "employers disable", "employers ping", "employers attempts", "employers replay",
         "employers change-url", "employers rotate-key", "employers changes", "employers approve",
-        "topics apply", "migrate", "reconcile", "demands import", "demands show", "lifting-index", "contracts check",
+        "topics apply", "migrate", "reconcile", "demands import", "demands show", "demands list",
+        "demands compare", "demands grade", "demands sheet", "lifting-index", "contracts check",
     )  # fmt: skip
     assert {tuple(words.split()) for words in promised} <= set(ALL)
 

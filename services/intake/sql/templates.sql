@@ -9,3 +9,11 @@ ON CONFLICT (soc_code) DO UPDATE SET title = excluded.title, template = excluded
 SELECT template::text AS template FROM demand_templates
 WHERE position(lower($1) IN lower(title)) > 0 OR starts_with(soc_code, $1)
 ORDER BY title LIMIT 50;
+
+-- name: list_templates
+-- The whole library.
+SELECT template::text AS template FROM demand_templates ORDER BY title;
+
+-- name: get_templates
+-- The templates with these codes.
+SELECT template::text AS template FROM demand_templates WHERE soc_code = ANY($1::text[]);

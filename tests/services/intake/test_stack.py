@@ -169,6 +169,7 @@ async def test_templates_are_stored_found_and_replaced(pool: Pool) -> None:
         assert (await import_templates(connection, text)).stored == 12
         assert await connection.fetchval("SELECT count(*) FROM demand_templates") == 12
         (nurse,) = await find_templates(connection, "nursing ASS")
+        assert nurse.profile is not None
         assert nurse.profile.basis == "template"
         assert [draft.figure.percent for draft in nurse.drafts if draft.demand == "lift/-/seldom"] == [63.7]
         assert [each.soc_code for each in await find_templates(connection, "5370")] == ["53706200", "53706400"]
