@@ -71,7 +71,7 @@ def _not_published(figures: Sequence[Figure]) -> float | None:
 
 def estimate(figure: Figure) -> str:
     """E.g. `63.7 % ± 2.1`: the estimate and one standard error, in percentage points."""
-    percent = "< 0.5 %" if figure.percent is None else f"{figure.percent:g} %"
+    percent = "< 0.5 %" if figure.percent is None else f"{figure.percent:.1f} %"
     if not figure.error_published:
         return f"{percent}, standard error not published"
-    return f"{percent} ± {'< 0.5' if figure.standard_error is None else format(figure.standard_error, 'g')}"
+    return f"{percent} ± {'< 0.5' if figure.standard_error is None else format(figure.standard_error, '.1f')}"

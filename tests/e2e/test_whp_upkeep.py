@@ -113,6 +113,19 @@ def test_occupations_are_imported_and_found(place: Place, command: Command) -> N
     assert template["profile"]["demands"]
 
 
+def test_without_a_file_the_whole_survey_is_imported_listed_compared_and_written_as_a_sheet(command: Command) -> None:
+    report = json.loads(command("demands", "import", "--json").stdout)
+    assert (report["stored"], report["figures"], len(report["without_demand"])) == (390, 5974, 14)
+    assert len(json.loads(command("demands", "list", "--json").stdout)) == 390
+    assert "31101400 Nursing Assistants" in command("demands", "list").stdout
+    assert "52.6 % ± 3.2" in command("demands", "show", "53706200").stdout
+    compared = json.loads(command("demands", "compare", "53706200", "31101400", "--json").stdout)
+    assert {pair["differs"] for pair in compared["figures"]} == {True, False}
+    assert "more than sampling explains" in command("demands", "compare", "53706200", "31101400").stdout
+    assert "Nursing Assistants" in command("demands", "sheet", "31101400").stdout
+    assert_one_sentence(command("demands", "sheet", "1"), "no occupation has the code 1")
+
+
 def test_a_file_that_is_no_survey_and_an_occupation_that_is_not_there_are_refused(
     command: Command, tmp_path: Path
 ) -> None:

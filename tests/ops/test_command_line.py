@@ -216,6 +216,49 @@ def test_a_task_that_is_not_there_is_said_so(command: Command, tmp_path: Path) -
     assert_one_sentence(command("lifting-index", tmp_path / "missing.json"), "No such file")
 
 
+# The job demand library, as far as it needs no database
+
+
+def in_file(tmp_path: Path, name: str, value: Any) -> Path:
+    file = tmp_path / name
+    file.write_text(json.dumps(value))
+    return file
+
+
+JOB = {
+    "title": "Order picker", "basis": "job_analysis", "shift_hours": 8,
+    "demands": [{"kind": "lift", "frequency": "seldom", "amount": {"amount": 22.5, "unit": "kg"}, "critical": True}],
+}  # fmt: skip
+
+
+def test_the_lifting_tasks_of_a_job_are_graded_together(command: Command, tmp_path: Path) -> None:
+    tasks = [{**EXAMPLE_4, "name": name} for name in ("first", "second")]
+    file = in_file(tmp_path, "tasks.json", {"tasks": tasks})
+    graded = json.loads(command("demands", "grade", file, "--json").stdout)
+    # 26 / 34.8 lb alone; the second adds 26 / 39.6 lb × (1/0.75 − 1/0.88) for six lifts a minute instead of three
+    assert [round(task["added"], 2) for task in graded["tasks"]] == [0.75, 0.13]
+    assert "composite lifting index: 0.88" in command("demands", "grade", file).stdout
+
+
+def test_a_job_that_cannot_be_graded_is_refused_by_name(command: Command, tmp_path: Path) -> None:
+    for task, mend in ((EXAMPLE_4, "name"), ({**EXAMPLE_4, "name": "a", "hands": 1}, "one_handed")):
+        assert_one_sentence(command("demands", "grade", in_file(tmp_path, "tasks.json", {"tasks": [task]})), mend)
+
+
+def test_a_job_analysis_is_compared_and_written_as_a_sheet(command: Command, tmp_path: Path) -> None:
+    file = in_file(tmp_path, "job.json", JOB)
+    other = in_file(tmp_path, "other.json", {**JOB, "basis": "employer", "title": "Packer", "shift_hours": 6})
+    (pair,) = json.loads(command("demands", "compare", file, other, "--json").stdout)["demands"]
+    assert (pair["demand"], pair["more"]) == ("lift/-/seldom", "equal")
+    assert "Packer (stated)" in " ".join(command("demands", "compare", file, other).stdout.split())
+    tasks = in_file(tmp_path, "tasks.json", {"tasks": [{**EXAMPLE_4, "name": "inspection"}]})
+    written = command("demands", "sheet", file, "--tasks", tasks).stdout
+    assert written.startswith("<!doctype html>")
+    assert "Order picker" in written
+    assert "inspection" in written
+    assert_one_sentence(command("demands", "sheet", in_file(tmp_path, "no-job.json", {"title": "canary"})), "basis")
+
+
 # The contract gate
 
 

@@ -65,6 +65,13 @@ def test_each_occupation_has_a_sheet_without_scripts_and_links() -> None:
         assert page.attributes <= {"lang", "charset", "name", "content", "class", "scope"}
 
 
+def test_a_draft_has_room_for_what_the_survey_does_not_know_and_a_confirmed_job_needs_none() -> None:
+    assert 'class="more"' in sheet(job_of(LIBRARY["53706200"]))
+    confirmed = sheet(_analysed("Mover"))
+    assert 'class="more"' not in confirmed
+    assert "At this workplace" not in confirmed
+
+
 def test_what_a_clinic_wrote_cannot_act() -> None:
     html = sheet(_analysed("<script>alert(1)</script>"))
     assert "<script" not in html

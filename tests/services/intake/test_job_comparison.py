@@ -33,9 +33,9 @@ def _analysed(amount: float, unit: Unit = "kg") -> Job:
     ("figure", "told"),
     [
         (_figure(63.7, 2.1), "63.7 % ± 2.1"),
-        (_figure(100.0, None), "100 % ± < 0.5"),
+        (_figure(100.0, None), "100.0 % ± < 0.5"),
         (_figure(None, None), "< 0.5 % ± < 0.5"),
-        (_figure(12.0, None, published=False), "12 %, standard error not published"),
+        (_figure(12.0, None, published=False), "12.0 %, standard error not published"),
     ],
 )
 def test_an_estimate_is_told_with_its_standard_error(figure: Figure, told: str) -> None:
