@@ -95,9 +95,26 @@ class Forecast(Contract):
 
     status: Literal["expected", "reached", "insufficient_data"]
     week: Annotated[float, Field(ge=0, le=200)] | None = None
+    """The week of the program, counted from 1, at whose close they are all met."""
     earliest: Annotated[float, Field(ge=0, le=200)] | None = None
     latest: Annotated[float, Field(ge=0, le=200)] | None = None
-    """Weeks since the program began; the ends of an 80 % interval."""
+    """The ends of an 80 % interval, whole weeks likewise."""
+
+
+class TrendWarning(Contract):
+    """A trend that a clinician should look at, and what says so."""
+
+    code: Code
+    """`plateau`: hardly any growth over the latest weeks. `late`: expected only after the program's last week."""
+    demand: DemandKey
+    from_week: Annotated[int, Field(ge=1, le=52)]
+    through_week: Annotated[int, Field(ge=1, le=52)]
+    """The weeks that were looked at."""
+    slope: float
+    """Median growth a week, as a share of what the job requires."""
+    slope_low: float
+    slope_high: float
+    """The ends of its 80 % interval."""
 
 
 class ReadinessAssessed(EventData):
@@ -119,6 +136,8 @@ class ReadinessAssessed(EventData):
     flags: tuple[Code, ...]
     """Shown beside the recommendation, never gates."""
     forecast: Forecast
+    warnings: tuple[TrendWarning, ...] = ()
+    """Plateaus and risks of the unmet critical demands, never gates."""
     assessed_through: date
     expires_on: date
     """Re-tests are dated and expire."""

@@ -221,6 +221,7 @@ def _readiness(
 ) -> ReadinessAssessed:
     week = case.plan.week
     standing = readiness.assess(case.plan.job, view, through, alerts, case.plan.baseline_pain, policy)
+    unmet = _unmet(case, standing)
     return ReadinessAssessed(
         clinic=case.clinic,
         week=week.number,
@@ -231,7 +232,8 @@ def _readiness(
         confidence=standing.confidence,
         shift_hours_days=standing.shift_hours_days,
         flags=standing.flags,
-        forecast=forecast.forecast(_unmet(case, standing), week.number, policy.forecast_weeks, barred=not standing.met),
+        forecast=forecast.forecast(unmet, week.number, policy.forecast_weeks, barred=not standing.met),
+        warnings=forecast.warnings(unmet, case.plan.total_weeks, policy.forecast_weeks, policy.gain),
         assessed_through=through,
         expires_on=readiness.expires_on(through, policy),
         final=final,

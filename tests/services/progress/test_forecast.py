@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.progress.forecast import crossing, forecast, slope_interval
+from services.progress.forecast import crossing, forecast, slope_interval, warnings
+from services.progress.policy import Policy
 
 # Sen's own kind of example, worked by hand: ten slopes of five weeks.
 FIVE = [(1, 0.40), (2, 0.52), (3, 0.55), (4, 0.70), (5, 0.72)]
@@ -16,8 +17,8 @@ def test_the_slope_is_the_median_of_all_pairs_and_its_interval_has_sens_ranks() 
     assert interval is not None
     low, middle, high = interval
     assert middle == pytest.approx((0.08 + 0.085) / 2, abs=1e-3)
-    assert low == pytest.approx(0.03)
-    assert high == pytest.approx(0.12)
+    assert low == pytest.approx(0.03 + 0.38 * (0.2 / 3 - 0.03), abs=1e-3)
+    assert high == pytest.approx(0.10 + 0.62 * (0.12 - 0.10), abs=1e-3)
 
 
 def test_the_crossing_lies_between_the_ends_of_its_interval() -> None:
@@ -76,9 +77,9 @@ def test_the_policy_may_ask_for_more_weeks_than_three() -> None:
     assert crossing(FIVE[:4], 5) is None
 
 
-def test_what_should_have_been_met_by_now_is_expected_now_at_the_earliest() -> None:
+def test_what_should_have_been_met_by_now_is_expected_with_the_next_week_at_the_earliest() -> None:
     overdue = forecast({"a": [(1, 0.9), (2, 1.0), (3, 1.1)]}, 5, 3, barred=False)
-    assert (overdue.week, overdue.earliest) == (5.0, 5.0)
+    assert (overdue.week, overdue.earliest) == (6.0, 6.0)
 
 
 def test_a_week_beyond_any_program_is_no_forecast() -> None:
@@ -103,4 +104,47 @@ def test_whatever_the_weeks_the_expected_week_lies_in_its_interval_and_not_in_th
         assert found.week is not None
         assert found.earliest is not None
         assert found.latest is not None
-        assert 12 <= found.earliest <= found.week <= found.latest <= 200
+        assert 13 <= found.earliest <= found.week <= found.latest <= 200
+        assert all(each == int(each) for each in (found.earliest, found.week, found.latest))
+
+
+def test_a_line_that_is_reached_within_a_week_is_expected_at_that_weeks_close() -> None:
+    found = forecast({"a": [(week, 0.1 + 0.125 * week) for week in range(1, 5)]}, 4, 4, barred=False)  # at 7.2
+    assert (found.week, found.earliest, found.latest) == (8.0, 8.0, 8.0)
+
+
+def test_three_weeks_are_too_few_by_default_since_their_slopes_span_no_interval_of_80_percent() -> None:
+    fewest = Policy().forecast_weeks
+    three = [(1, 0.4), (2, 0.5), (3, 0.6)]
+    assert forecast({"a": three}, 3, fewest, barred=False).status == "insufficient_data"
+    assert forecast({"a": [*three, (4, 0.7)]}, 4, fewest, barred=False).status == "expected"
+
+
+RISING = [(1, 0.40), (2, 0.48), (3, 0.56), (4, 0.64), (5, 0.72)]
+
+
+def test_a_demand_that_hardly_grew_over_its_latest_weeks_is_a_plateau_with_those_weeks_and_slopes() -> None:
+    stuck = [*RISING[:3], (4, 0.57), (5, 0.57), (6, 0.56), (7, 0.57)]
+    found = warnings({"lift/-/occasional": stuck}, 8, 4, 0.02)[0]
+    assert (found.code, found.demand, found.from_week, found.through_week) == ("plateau", "lift/-/occasional", 4, 7)
+    assert found.slope_low <= found.slope <= found.slope_high < 0.02
+    assert found.slope == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_demand_that_is_reached_only_after_the_last_week_is_late_with_its_slope() -> None:
+    slow = [(week, 0.4 + 0.05 * week) for week in range(1, 6)]
+    (found,) = warnings({"lift/-/occasional": slow}, 8, 4, 0.02)
+    assert (found.code, found.from_week, found.through_week) == ("late", 1, 5)
+    assert found.slope == pytest.approx(0.05)
+
+
+def test_steady_growth_that_arrives_in_time_warns_of_nothing_and_neither_do_too_few_weeks() -> None:
+    assert warnings({"lift/-/occasional": RISING}, 9, 4, 0.02) == ()
+    assert warnings({"lift/-/occasional": [(1, 0.5), (2, 0.5), (3, 0.5)]}, 8, 4, 0.02) == ()
+
+
+def test_the_order_of_the_weeks_does_not_matter() -> None:
+    unmet = {"lift/-/occasional": [(week, 0.4 + 0.05 * week + 0.01 * (week % 2)) for week in range(1, 7)]}
+    turned = {key: points[::-1] for key, points in unmet.items()}
+    assert warnings(unmet, 8, 4, 0.02) == warnings(turned, 8, 4, 0.02)
+    assert forecast(unmet, 6, 4, barred=False) == forecast(turned, 6, 4, barred=False)
