@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from runtime.db import Connection, queries
 from runtime.fold import Case, Defect, Handlers, Policy, waiting_from_json, waiting_to_json
@@ -72,7 +72,8 @@ async def save_cases(
     stored = [
         case.unreadable
         or (
-            None if case.state is None else handlers.adapter.dump_json(case.state).decode(),
+            # By its own class: the adapter, which has to find out which of the states it is, takes 1.7 times as long.
+            None if case.state is None else cast("BaseModel", case.state).model_dump_json(),
             waiting_to_json(case.waiting),
         )
         for case in cases

@@ -106,4 +106,4 @@ def best_capacity(capacities: Iterable[Capacity], demand: Demand) -> Capacity | 
         and frequency_covers(capacity.frequency, demand.frequency)
         and comparable(capacity.amount, demand.amount)
     ]
-    return max(fitting, key=lambda found: found.amount.in_unit(demand.amount.unit).amount, default=None)
+    return max(fitting, key=lambda found: found.amount.amount_in(demand.amount.unit), default=None)

@@ -80,7 +80,7 @@ def demand_level(demands: Iterable[Demand | Capacity], definition_set: Definitio
 def _pounds(load: Quantity) -> float:
     if load.unit == "N":
         return load.amount / _N_PER_LBF
-    return load.in_unit("lb").amount if comparable(load, _POUND) else 0.0
+    return load.amount_in("lb") if comparable(load, _POUND) else 0.0
 
 
 def _rank(pounds: float, bounds: _Bounds) -> int:

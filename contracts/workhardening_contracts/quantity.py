@@ -46,10 +46,16 @@ class Quantity(Contract):
         It stops there because 90,000 kg, which a clinic may send, are more pounds than that: a decision must not fail
         on it, and no demand is larger. Raises ValueError when the two units measure different things.
         """
+        return Quantity(amount=self.amount_in(unit), unit=unit)
+
+    def amount_in(self, unit: Unit) -> float:
+        """The plain number of `in_unit`: a verdict compares hundreds, and a model for each took a third of its time."""
+        if self.unit == unit:
+            return self.amount
         here, there = _DIMENSION[self.unit], _DIMENSION[unit]
         if here[0] != there[0]:
             raise ValueError(f"{self.unit} cannot be converted to {unit}")
-        return Quantity(amount=min(self.amount * here[1] / there[1], _MOST), unit=unit)
+        return min(self.amount * here[1] / there[1], _MOST)
 
 
 def comparable(left: Quantity, right: Quantity) -> bool:
@@ -59,11 +65,11 @@ def comparable(left: Quantity, right: Quantity) -> bool:
 
 def at_least(measured: Quantity, required: Quantity) -> bool:
     """Whether `measured` reaches `required`. Raises ValueError when they are not comparable."""
-    return measured.in_unit(required.unit).amount >= required.amount * (1 - _TOLERANCE)
+    return measured.amount_in(required.unit) >= required.amount * (1 - _TOLERANCE)
 
 
 def ratio(measured: Quantity, required: Quantity) -> float:
     """`measured` as a share of `required`; 1.0 when nothing is required. Raises ValueError when not comparable."""
     if required.amount == 0:
         return 1.0
-    return measured.in_unit(required.unit).amount / required.amount
+    return measured.amount_in(required.unit) / required.amount

@@ -206,7 +206,7 @@ def _attained(planned: Planned, attained: Sequence[Capacity]) -> Level:
     level = planned.levels[-1]
     shown = [best_capacity(attained, demand) for demand in planned.basis.job.demands]
     amounts = tuple(
-        amount if best is None else best.amount.in_unit(demand.amount.unit).amount
+        amount if best is None else best.amount.amount_in(demand.amount.unit)
         for demand, amount, best in zip(planned.basis.job.demands, level.amounts, shown, strict=True)
     )
     return level.model_copy(update={"amounts": amounts})

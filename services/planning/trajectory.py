@@ -39,8 +39,8 @@ def starting_point(demand: Demand, baseline: Iterable[Capacity], policy: Policy)
         seldom = demand.model_copy(update={"frequency": FREQUENCY_ORDER[0]})
         shown = best_capacity(baseline, seldom)
         assumed = aim(demand, policy) * policy.assumed_share
-        return assumed if shown is None else min(assumed, shown.amount.in_unit(demand.amount.unit).amount), True
-    return tested.amount.in_unit(demand.amount.unit).amount, False
+        return assumed if shown is None else min(assumed, shown.amount.amount_in(demand.amount.unit)), True
+    return tested.amount.amount_in(demand.amount.unit), False
 
 
 def ceiling(amount: float, unit: Unit, policy: Policy) -> float:

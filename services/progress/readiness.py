@@ -55,7 +55,7 @@ def assess(
     unmet = [
         (demand, standing)
         for demand, standing in zip(job.demands, demands, strict=True)
-        if standing not in decide and not standing.met
+        if not standing.met and standing not in decide
     ]
     confidence = next((each.confidence for each in reversed(valid) if each.confidence is not None), None)
     if confidence is None:

@@ -132,7 +132,7 @@ def compact(log: Iterable[Entry], judged: date, keep_from: date) -> tuple[Entry,
     standing = {each.id for each in as_of(entries, judged)}
     return tuple(
         each.model_copy(update={"performed": ()})
-        if known_by(each, judged) and (each.held_on < keep_from or each.id not in standing)
+        if each.performed and known_by(each, judged) and (each.held_on < keep_from or each.id not in standing)
         else each
         for each in entries
     )

@@ -63,6 +63,19 @@ class Judgement:
     discontinue: bool
 
 
+@dataclass(frozen=True)
+class _Tried:
+    """A week's target, the same in the terms of a demand, and the best that was shown for it."""
+
+    target: Target
+    demand: Demand
+    top: Capacity | None
+
+    @property
+    def critical(self) -> bool:
+        return self.target.critical
+
+
 def demand_of(target: Target) -> Demand:
     """The target in the terms of a demand, so that one rule says when a capacity satisfies either."""
     return Demand(**dict(target))
@@ -118,15 +131,14 @@ def judge(
     there = [each for each in held if each.attended]
     excused = sum(each.attendance == "excused" for each in held)
     shown = capacities(there)
-    tops = [(target, best_capacity(shown, demand_of(target))) for target in week.targets]
-    counting = deciding(week.targets)
-    counted = [(target, top) for target, top in tops if target in counting]
-    shares = [None if top is None else ratio(top.amount, target.amount) for target, top in counted]
+    tried = [_Tried(target, demand := demand_of(target), best_capacity(shown, demand)) for target in week.targets]
+    counted = deciding(tried)
+    shares = [None if each.top is None else ratio(each.top.amount, each.target.amount) for each in counted]
     known = [min(1.0, share) for share in shares if share is not None]
     attendance = min(1.0, len(there) / week.days)
     flared, unknown = flares(there, baseline_pain, policy)
     late = list(late)
-    shown_late = capacities((*there, *late))
+    shown_late = (*shown, *capacities(late))
     alerts = tuple(sorted({code for each in (*held, *late) for code in each.alerts}))
 
     stepping_back = {
@@ -150,7 +162,7 @@ def judge(
         verdict = "hold"
 
     complied = not below(len(there), policy.attendance * max(0, week.days - excused))
-    gained = any(_is_gain(target, top, before, policy) for target, top in counted)
+    gained = any(_is_gain(each, before, policy) for each in counted)
     stalled = 0 if complied or gained else before.stalled + (not alerts)
     discontinue = verdict in ("hold", "regress") and stalled >= policy.stalled_weeks
 
@@ -168,7 +180,7 @@ def judge(
     return Judgement(
         verdict=verdict,
         reasons=(
-            *(_reason(target, top, policy) for target, top in tops),
+            *(_reason(each, policy) for each in tried),
             *(Reason(code=code) for code, given in of_the_week.items() if given),
             *(() if week.targets else (Reason(code="no_targets"),)),
         ),
@@ -176,14 +188,14 @@ def judge(
         excused=excused,
         attendance=attendance,
         attained=tuple(
-            top.model_copy(update={"amount": top.amount.in_unit(target.amount.unit)})
-            for target, top in tops
-            if top is not None
+            each.top.model_copy(update={"amount": each.top.amount.in_unit(each.target.amount.unit)})
+            for each in tried
+            if each.top is not None
         ),
         best={
-            demand_of(target).key: top.amount.in_unit(target.amount.unit).amount
-            for target in counting
-            if (top := best_capacity(shown_late, demand_of(target))) is not None
+            each.demand.key: top.amount.amount_in(each.target.amount.unit)
+            for each in counted
+            if (top := best_capacity(shown_late, each.demand)) is not None
         },
         alerts=alerts,
         stalled=stalled,
@@ -191,19 +203,19 @@ def judge(
     )
 
 
-def _is_gain(target: Target, top: Capacity | None, before: Before, policy: Policy) -> bool:
+def _is_gain(tried: _Tried, before: Before, policy: Policy) -> bool:
     """Whether more was shown than ever before. What is shown for the first time is what gains are measured from."""
-    earlier = before.best.get(demand_of(target).key)
-    if top is None or earlier is None:
+    earlier = before.best.get(tried.demand.key)
+    if tried.top is None or earlier is None:
         return False
-    return top.amount.in_unit(target.amount.unit).amount > earlier * (1 + policy.gain)
+    return tried.top.amount.amount_in(tried.target.amount.unit) > earlier * (1 + policy.gain)
 
 
-def _reason(target: Target, top: Capacity | None, policy: Policy) -> Reason:
-    key = demand_of(target).key
+def _reason(tried: _Tried, policy: Policy) -> Reason:
+    key, wanted, top = tried.demand.key, tried.target.amount, tried.top
     if top is None:
-        return Reason(code="not_performed", demand=key, target=target.amount)
-    attained = not below(ratio(top.amount, target.amount), policy.attained)
+        return Reason(code="not_performed", demand=key, target=wanted)
+    attained = not below(ratio(top.amount, wanted), policy.attained)
     return Reason(
-        code="target_attained" if attained else "target_missed", demand=key, attained=top.amount, target=target.amount
+        code="target_attained" if attained else "target_missed", demand=key, attained=top.amount, target=wanted
     )
