@@ -40,6 +40,8 @@ async def run(names: Sequence[str], *, rounds: int, cases: int, seed: int, say: 
             measures = {name: _measure(filled, load, name, seed) for name in names}
             if measures.keys() & set(latency.NAMES):
                 await make_topic(stack.kafka, latency.FLOOR_TOPIC)
+            if measures.keys() & relaying.MODULES.keys():
+                await make_topic(stack.kafka, relaying.TOPIC)
             for round_ in range(1, rounds + 1):
                 order = list(measures)
                 Random(f"{seed}/{round_}").shuffle(order)

@@ -10,10 +10,12 @@ from bench.hop import WARM
 from bench.sample import Failed, Sample, measure_told, process, python
 from bench.wire import Looker, connected, database, on
 from deploy.local import stack as local
-from torture.growth.outbox import SCHEMA, TOPIC, fill
+from torture.growth.outbox import SCHEMA, fill
 
 MODULES = {"relay_limit": "bench.variants.relay_limit", "relay_product": "bench.variants.relay_product"}
 ROWS = 40_000
+TOPIC = "bench.relay.v1"
+"""One that no service reads: what is published here is nothing to the hop."""
 
 
 async def sample(stack: local.Stack, variant: str, round_: int, rows: int = ROWS) -> Sample:
@@ -24,7 +26,7 @@ async def sample(stack: local.Stack, variant: str, round_: int, rows: int = ROWS
         async with database(stack.database, name, "whp") as admin, Looker(stack.kafka) as looker:
             async with connected(admin) as owner:
                 await owner.execute(f"SET search_path = {SCHEMA}")
-                await fill(owner, rows)
+                await fill(owner, rows, TOPIC)
                 await owner.execute("VACUUM ANALYZE outbox")
                 await owner.execute("CHECKPOINT")
             before = await looker.ends([TOPIC])
