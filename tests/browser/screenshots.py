@@ -6,16 +6,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import uuid
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from playwright.async_api import BrowserContext, Page, ViewportSize
 
+from deploy.local.state import Stack
 from tests.browser.driving import PHONE, launched, signed_in
-from tests.e2e.events import lines, opening
+from tests.e2e.events import document, lines, opening
 from tests.e2e.place import Place, await_that, running_place
 from tests.e2e.test_whp_parking import folded, queued, send
+from workhardening_contracts.clinic import DayClosed, Session, SessionRecorded
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 MOST_BYTES = 150_000
@@ -32,23 +37,39 @@ LOOKS: dict[str, tuple[ViewportSize, bool]] = {
 
 
 def halfway(place: Place) -> bool:
-    """Whether the clinic's cases stand everywhere: to be decided, to be signed, in the program and closed."""
+    """Whether the clinic's cases stand everywhere at once: to be signed, signed, and in training still."""
     counts = place.query(
         "console",
-        "SELECT count(*) FILTER (WHERE escalated), count(*) FILTER (WHERE awaits_signature),"
-        " count(*) FILTER (WHERE phase = 'in_program' AND week >= 4 AND NOT escalated),"
-        " count(*) FILTER (WHERE outcome = 'ready') FROM caseload WHERE clinic = $1",
+        "SELECT count(*) FILTER (WHERE awaits_signature) > 1, count(*) FILTER (WHERE outcome = 'ready') > 0,"
+        " count(*) FILTER (WHERE phase = 'in_program' AND week >= 5) > 3 FROM caseload WHERE clinic = $1",
         CLINIC,
     )[0]
     return all(counts)
 
 
 def one(place: Place, which: str) -> uuid.UUID:
-    """The clinic's case of which this holds, the furthest in the program."""
-    found = place.query(
-        "console", f"SELECT case_ref FROM caseload WHERE clinic = $1 AND {which} ORDER BY week DESC LIMIT 1", CLINIC
-    )
+    """The clinic's case of which this holds: one that awaits a signature before others, then the furthest."""
+    first = "ORDER BY awaits_signature DESC, week DESC LIMIT 1"
+    found = place.query("console", f"SELECT case_ref FROM caseload WHERE clinic = $1 AND {which} {first}", CLINIC)
     return uuid.UUID(str(found[0][0]))
+
+
+def escalate(place: Place) -> None:
+    """A case that a clinician must decide: a red flag in its first session, and the day was closed."""
+    ref = uuid.uuid4()
+    assert place.whp("publish", "-", given=lines(opening(ref, "acme-logistics"))).returncode == 0
+    await_that(lambda: folded(place, "progress", ref, "plan.issued"), "the plan")
+    first = place.query(
+        "console", "SELECT body FROM event_log WHERE case_ref = $1 AND type LIKE '%plan.issued.v1'", ref
+    )
+    begins = date.fromisoformat(json.loads(first[0][0])["weeks"][0]["starts_on"])
+    session = Session(held_on=begins, attendance="attended", hours=2.0, red_flags=("chest_pain",), safety_stop=True)
+    said = [
+        document(SessionRecorded(session=session), ref, day=begins),
+        document(DayClosed(through=begins), ref, day=begins),
+    ]
+    assert place.whp("publish", "-", given=lines(said)).returncode == 0
+    await_that(lambda: place.count("console", f"caseload WHERE case_ref = '{ref}' AND escalated"), "the escalated case")
 
 
 def stick(place: Place) -> uuid.UUID:
@@ -61,22 +82,39 @@ def stick(place: Place) -> uuid.UUID:
     return ref
 
 
-async def shoot(place: Place, stuck: uuid.UUID) -> None:
+@dataclass(frozen=True)
+class Cases:
+    """Whose pages are shown."""
+
+    training: uuid.UUID
+    signable: uuid.UUID
+    closed: uuid.UUID
+    stuck: uuid.UUID
+
+
+def chosen(place: Place) -> Cases:
+    """Of the clinic's cases, the ones to show."""
+    return Cases(
+        training=one(place, "phase = 'in_program' AND NOT escalated AND NOT awaits_signature"),
+        signable=one(place, "phase = 'in_program' AND readiness IS NOT NULL"),
+        closed=one(place, "outcome = 'ready'"),
+        stuck=stick(place),
+    )
+
+
+async def shoot(stack: Stack, cases: Cases) -> None:
     """Every page in every look."""
-    stack = place.stack()
-    training = one(place, "phase = 'in_program' AND NOT escalated AND NOT awaits_signature")
-    signable, closed = one(place, "awaits_signature"), one(place, "outcome = 'ready'")
     async with launched() as browser:
         for look, (size, dark) in LOOKS.items():
             clinician = await signed_in(browser, stack.console, stack.keys.clinicians[CLINIC], size=size, dark=dark)
             await picture(clinician, "/cases", f"caseload-{look}")
-            await picture(clinician, f"/cases/{training}", f"case-{look}")
-            await picture(clinician, f"/cases/{signable}/sign-off", f"sign-off-{look}")
-            await picture(clinician, f"/cases/{closed}/employers", f"employers-{look}")
-            await picture(await preview(clinician, signable), None, f"preview-{look}")
+            await picture(clinician, f"/cases/{cases.training}", f"case-{look}")
+            await picture(clinician, f"/cases/{cases.signable}/sign-off", f"sign-off-{look}")
+            await picture(clinician, f"/cases/{cases.closed}/employers", f"employers-{look}")
+            await picture(await preview(clinician, cases.signable), None, f"preview-{look}")
             operator = await signed_in(browser, stack.console, stack.keys.roles["operations"], size=size, dark=dark)
             await picture(operator, "/operations", f"operations-{look}")
-            await picture(operator, f"/operations/parked/progress/{stuck}", f"parked-{look}")
+            await picture(operator, f"/operations/parked/progress/{cases.stuck}", f"parked-{look}")
             await clinician.close()
             await operator.close()
 
@@ -112,7 +150,8 @@ def main() -> int:
     with running_place() as place:
         with place.begin("demo", "--cases", str(CASES)):
             await_that(lambda: place.count("console", "caseload") and halfway(place), "a cohort that stands everywhere")
-        asyncio.run(shoot(place, stick(place)))
+        escalate(place)
+        asyncio.run(shoot(place.stack(), chosen(place)))
     return 0
 
 

@@ -72,7 +72,7 @@ async def test_a_phone_scrolls_downwards_only(visit: Open, name: str) -> None:
 async def test_nothing_is_inline_and_nothing_comes_from_elsewhere(visit: Open, name: str) -> None:
     path, who, expect = PAGES[name]
     page = await visit(path, who, expect=expect)
-    answer = await page.request.get(path)
+    answer = await page.request.get(path, headers={"accept": "text/html"})
     policy = answer.headers["content-security-policy"]
     assert "unsafe" not in policy
     assert "default-src 'none'" in policy

@@ -143,6 +143,16 @@ async def test_what_nobody_tampered_with_holds(scratch: Scratch, monkeypatch: py
     assert found.webhooks["received"] == found.webhooks["delivered"] > 0
 
 
+async def test_an_update_that_gave_way_to_nothing_is_a_finding(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch.sql["notify"] = (
+        "UPDATE deliveries SET status = 'coalesced', superseded_by = event_id"
+        " WHERE id = (SELECT min(id) FROM deliveries WHERE status = 'delivered')"
+    )
+    assert_only(await scratch.reconcile(monkeypatch), "and nothing took its place", perhaps="differs from what was")
+
+
 async def test_nothing_at_all_proves_nothing() -> None:
     assert not Reconciliation({}).holds
 

@@ -37,7 +37,7 @@ const dots = (name, more) => ({
   ...more,
 });
 
-const WEEKS = { values: (_, splits) => splits.map((week) => (Number.isInteger(week) ? `W${week}` : "")), space: 26 };
+const WEEKS = { values: (_, splits) => splits.map((week) => (week === 0 ? "Start" : Number.isInteger(week) ? `W${week}` : "")), space: 26 };
 const MONTHS = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 const DAYS = { values: (_, splits) => splits.map((at) => MONTHS.format(at * 1000)), space: 60 };
 
