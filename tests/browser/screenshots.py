@@ -134,7 +134,9 @@ async def picture(where: BrowserContext | Page, path: str | None, name: str) -> 
     """One page as it is first seen, when its charts and its font are there. Raises ValueError for one too large."""
     page = await where.new_page() if isinstance(where, BrowserContext) else where
     if path is not None:
-        await page.goto(path)
+        answer = await page.goto(path)
+        assert answer is not None
+        assert answer.ok, f"{path} is answered {answer.status}"
     await page.evaluate("document.fonts.ready")
     for chart in await page.locator(".plot").all():
         await chart.locator("canvas").wait_for()

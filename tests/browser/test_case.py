@@ -103,9 +103,10 @@ async def test_the_case_leads_to_its_trace(visit: Open) -> None:
 
 async def test_the_employer_view_has_what_was_told_word_for_word_and_when(visit: Open) -> None:
     page = await visit(f"/cases/{world.CLOSED}/employers")
-    newest = page.locator(".told").first
-    await expect(newest).to_contain_text("First told 14 Apr 2025, 09:30 UTC · webhook")
-    await expect(newest).to_contain_text("Unable to work, from 10 Mar 2025 to 4 May 2025.")
-    await newest.get_by_text("Word for word").click()
-    await expect(newest.locator("pre")).to_contain_text('"employee_key": "E-20417"')
-    await expect(page.locator(".told").nth(1)).to_contain_text("only the record that it was sent")
+    told = page.locator(".told")
+    await expect(told.nth(0)).to_contain_text("Able to work without restrictions, from 28 Apr 2025.")
+    await expect(told.nth(0)).to_contain_text("First told 14 Apr 2025, 09:30 UTC · webhook")
+    await expect(told.nth(1)).to_contain_text("Unable to work, from 10 Mar 2025 to 4 May 2025.")
+    await told.nth(1).get_by_text("Word for word").click()
+    await expect(told.nth(1).locator("pre")).to_contain_text('"employee_key": "E-20417"')
+    await expect(told.nth(2)).to_contain_text("only the record that it was sent")

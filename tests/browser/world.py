@@ -269,11 +269,15 @@ GRANTS = (
     views.Grant("acme-logistics", "attendance", "worker_consent", BEGAN, date(2025, 12, 31)),
 )
 
+# As they are sent: what is null is left out.
 UPDATE: Mapping[str, Any] = {
     "case_ref": str(SIGNABLE), "employee_key": "E-20417", "status": "unable", "effective_from": "2025-03-10",
-    "effective_through": "2025-05-04", "restrictions": [], "outcome": "in_program", "certifier_role": None,
-    "sequence": 1, "previous_sequence": 0, "supersedes": None,
-    "program": {"week": None, "total_weeks": None, "attendance": 0.92, "expected_date": None},
+    "effective_through": "2025-05-04", "restrictions": [], "outcome": "in_program", "sequence": 1,
+    "previous_sequence": 0, "program": {"attendance": 0.92},
+}  # fmt: skip
+READY: Mapping[str, Any] = {
+    "case_ref": str(CLOSED), "status": "no_restrictions", "effective_from": "2025-04-28", "restrictions": [],
+    "outcome": "ready", "certifier_role": "physician", "sequence": 3, "previous_sequence": 2,
 }  # fmt: skip
 
 
@@ -439,6 +443,7 @@ class MadeUp:
             raise Problem(503, "unavailable", "notify does not answer", headers={"retry-after": "5"})
         both, consent = ("work_status", "attendance"), ("worker_consent",)
         told = (
+            views.Disclosed("acme-logistics", "notify-3", 3, NOW, "webhook", both[:1], consent, READY),
             views.Disclosed("acme-logistics", "notify-2", 2, NOW, "webhook", both, consent, UPDATE),
             views.Disclosed("acme-logistics", "notify-1", 1, NOW - timedelta(days=30), "pull", both[:1], consent, None),
         )
