@@ -37,7 +37,7 @@ async def test_a_clinician_reads_a_case_and_what_its_employer_was_told(place: Pl
 
 async def test_another_clinics_case_does_not_exist(place: Place, browser: Browser) -> None:
     stack = place.stack()
-    ref = await asyncio.to_thread(case_of, place, "lakeside", "true")
+    ref = await asyncio.to_thread(case_of, place, "harbour", "true")
     context = await signed_in(browser, stack.console, stack.keys.clinicians["north"])
     page = await context.new_page()
     answer = await page.goto(f"/cases/{ref}")
