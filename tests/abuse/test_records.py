@@ -87,6 +87,7 @@ def test_01_a_null_header_in_an_event_of_ours_parks_its_case_alone(steady: Place
     at = send(steady, PLANNING_TOPIC, (str(case).encode(), [("ce_id", None)], b"{}"))
     await_that(lambda: steady.count("progress", f"parked WHERE case_ref = '{case}'"), "the parked record")
     await_that(lambda: steady.count("notify", f"parked WHERE case_ref = '{case}'"), "the parked record")
+    await_that(lambda: steady.count("console", f"parked WHERE case_ref = '{case}'"), "the parked record")
     await_that(lambda: counter(steady, "progress", "whp_parked_total") == before + 1, "the count")
     row = steady.query("progress", 'SELECT reason, "offset" FROM parked WHERE case_ref = $1', case)[0]
     assert (row["reason"], row["offset"]) == ("envelope.header", at.offset)
@@ -96,7 +97,7 @@ def test_01_a_null_header_in_an_event_of_ours_parks_its_case_alone(steady: Place
     assert front.post("/v1/events", content=document(assessment)).status_code == 202
     plan = f"event_log WHERE case_ref = '{other}' AND topic = '{PLANNING_TOPIC}' AND partition = {at.partition}"
     await_that(lambda: steady.count("progress", plan), "another case's plan on the same partition")
-    for service in ("progress", "notify"):
+    for service in ("progress", "notify", "console"):
         discarded = steady.whp("parked", "discard", str(case), "--service", service, "--reason", "an attack")
         assert discarded.returncode == 0, discarded.stderr
     assert steady.whp("parked", "retry", str(case)).returncode == 0
