@@ -117,7 +117,8 @@ async def run_part(part: Part, say: Say, keep: Path | None = None) -> Result:
     async with AsyncExitStack() as stack:
         raised = await stack.enter_async_context(ground(KAFKA_CLINICS))
         say(f"PostgreSQL and Kafka are up ({time.time() - began:.0f} s), on {_disk(raised)}")
-        raised.through.otlp = await stack.enter_async_context(taking_spans(raised.notes / "spans"))
+        spans = stack.enter_context((raised.notes / "spans").open("ab", buffering=0))
+        raised.through.otlp = await stack.enter_async_context(taking_spans(spans.write))
         keeper = await stack.enter_async_context(Keeper(raised.layout, raised.through).keeping())
         employers = await stack.enter_async_context(receiving(raised.target, part.troubles, part.seed))
         books = {name: employer.book for name, employer in employers.items()}

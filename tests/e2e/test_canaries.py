@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping
@@ -106,7 +107,9 @@ def demonstrated() -> Iterator[Demonstrated]:
 async def demonstrate(place: Place, patch: pytest.MonkeyPatch, planted: set[str]) -> Demonstrated:
     """Run the cohort while services die, planning cannot write, and nonsense comes in by every door."""
     spans, metrics, tally = place.folder / "spans", set[str](), Tally()
-    async with taking_spans(spans) as endpoint:
+    async with contextlib.AsyncExitStack() as stopped:
+        kept = stopped.enter_context(spans.open("ab", buffering=0))
+        endpoint = await stopped.enter_async_context(taking_spans(kept.write))
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
         stack = await asyncio.to_thread(local.up, ROOT, traces=False, secured=SECURED, say=print)
         doors = [f"http://127.0.0.1:{stack.services[name].port}" for name in READS]
