@@ -20,7 +20,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from bench.program import Hop, follow, handlers_of
-from runtime.fold import Case, waiting_to_json
+from runtime.fold import Case, state_to_json, waiting_to_json
 from simulator.casework import Case as ClinicCase
 from simulator.clinic import opened
 from simulator.cohort import CohortConfig, make_cases
@@ -129,7 +129,7 @@ def _fourth_week(case: ClinicCase) -> Sequence[Any] | None:
     for sent, news in live(case, hops):
         if case.weeks == WEEK:
             stored = hops[SERVICE].cases[case.ref]
-            state = handlers_of(SERVICE).adapter.dump_json(stored.state).decode()
+            state = state_to_json(stored.state)
             closing = [case.day_closed(case.next_close)] if case.next_close is not None else []
             week = [write_kafka(_traced(envelope)) for envelope in (*sent, *(entry.envelope for entry in closing))]
             lines = [([(name, text.decode()) for name, text in headers], value.decode()) for _, headers, value in week]

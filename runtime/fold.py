@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from workhardening_contracts.envelope import (
     Envelope,
@@ -378,6 +378,12 @@ def validate(envelope: Envelope, model: type[EventData]) -> Event[Any]:
         return Event(envelope, model.model_validate_json(envelope.data, extra="ignore"))
     except ValidationError as error:
         raise violation_of(error) from None
+
+
+def state_to_json(state: object) -> str | None:
+    """A state as its row holds it. By its own class: the adapter, which has to find out which of the states it is,
+    takes 1.7 times as long."""
+    return None if state is None else cast("BaseModel", state).model_dump_json()
 
 
 def waiting_to_json(waiting: Sequence[Received]) -> str:

@@ -32,7 +32,7 @@ def step(
         return stored, []
     case = case_of(document, event.case, place.partition, handlers)
     folded = fold(case, Received(event, place), handlers)
-    _, _, version, state, waiting, sequences = row_of(folded.case, handlers)
+    _, _, version, state, waiting, sequences = row_of(folded.case)
     after = {
         "version": version, "state": state, "waiting": waiting, "sequences": sequences, "taken": [*taken, key]
     }  # fmt: skip

@@ -23,6 +23,7 @@ from runtime.fold import (
     Position,
     Received,
     fold,
+    state_to_json,
     validate,
     waiting_from_json,
     waiting_to_json,
@@ -118,13 +119,13 @@ def case_of(row: Any, ref: UUID, partition: int, handlers: Handlers[Any, Any]) -
     return Case(ref, partition, row["version"], state, waiting, json.loads(row["sequences"]))
 
 
-def row_of(case: Case[Any], handlers: Handlers[Any, Any]) -> tuple[Any, ...]:
+def row_of(case: Case[Any]) -> tuple[Any, ...]:
     """The columns of SAVE."""
     return (
         case.ref,
         case.partition,
         case.version,
-        None if case.state is None else handlers.adapter.dump_json(case.state).decode(),
+        state_to_json(case.state),
         waiting_to_json(case.waiting),
         json.dumps(dict(case.sequences)),
     )

@@ -39,7 +39,7 @@ async def main() -> None:
                 if await connection.fetchval(TAKE, event.case, event.source, event.id, event.envelope.data):
                     row = await connection.fetchrow(LOAD, event.case)
                     folded = decided(case_of(row, event.case, raw.partition, handlers), event, raw, handlers)
-                    await connection.execute(SAVE, *row_of(folded.case, handlers))
+                    await connection.execute(SAVE, *row_of(folded.case))
                     for effect in folded.effects:
                         await writers[type(effect)](connection, [effect])
                     emitted = folded.emitted

@@ -109,7 +109,7 @@ async def main() -> None:
                     folded = decided(case, event, raw, handlers)
                     cases[event.case] = folded.case
                     emitted += folded.emitted
-            columns = zip(*(row_of(case, handlers) for case in cases.values()), strict=True)
+            columns = zip(*(row_of(case) for case in cases.values()), strict=True)
             if cases:
                 await connection.execute(SAVE, *(list(column) for column in columns))
             return emitted
