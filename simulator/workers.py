@@ -215,7 +215,7 @@ def _within(hours: float, like: Quantity) -> float:
 def _able(worker: Worker, target: Target, vigour: float) -> float:
     for index, demand in enumerate(worker.job.demands):
         if (demand.kind, demand.zone, demand.frequency) == (target.kind, target.zone, target.frequency):
-            able = capacity(worker, index).in_unit(target.amount.unit).amount
+            able = capacity(worker, index).amount_in(target.amount.unit)
             return able if demand.kind in MENTAL_KINDS else able * vigour
     return target.amount.amount  # the plan asks for something that the job does not: it is no hardship
 

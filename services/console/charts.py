@@ -36,17 +36,17 @@ def _chart(story: Story, demand: Demand, weeks: dict[int, PlannedWeek]) -> Deman
         for target in week.targets:
             same = (target.kind, target.zone, target.frequency) == (demand.kind, demand.zone, demand.frequency)
             if same and comparable(target.amount, demand.amount):
-                targets[number] = target.amount.in_unit(unit).amount
+                targets[number] = target.amount.amount_in(unit)
     baseline = story.last(AssessmentCompleted)
     if baseline is not None:
         best = best_capacity(baseline[1].baseline, demand)
         if best is not None:
-            shown[0] = best.amount.in_unit(unit).amount
+            shown[0] = best.amount.amount_in(unit)
         ends[0] = baseline[1].assessed_on
     for _, judged in story.of(WeekAdvanced, WeekHeld, WeekRegressed, CaseEscalated):
         best = best_capacity(judged.attained, demand)
         if best is not None:
-            shown[judged.week] = best.amount.in_unit(unit).amount
+            shown[judged.week] = best.amount.amount_in(unit)
         ends[judged.week] = judged.through
     return DemandChart(
         key=demand.key,

@@ -48,8 +48,8 @@ def amount(quantity: Quantity) -> str:
     said = f"{quantity.amount:g} {quantity.unit}"
     match quantity.unit:
         case "lb":
-            return f"{said} ({quantity.in_unit('kg').amount:.1f} kg)"
+            return f"{said} ({quantity.amount_in('kg'):.1f} kg)"
         case "kg":
-            return f"{said} ({quantity.in_unit('lb').amount:.1f} lb)"
+            return f"{said} ({quantity.amount_in('lb'):.1f} lb)"
         case _:
             return said
