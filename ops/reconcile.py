@@ -10,6 +10,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from ops.kafka import EMPLOYER_TOPIC, OWN_TOPIC, lag, records, topic_names
 from ops.registered import handled_types, service_of
 from ops.target import SERVICES, Target, connected
 from runtime.db import Connection
+from runtime.fold import too_far_ahead
 from workhardening_contracts.contract import Violation
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
 from workhardening_contracts.readiness import EventRejected
@@ -139,7 +141,7 @@ def _note(
 ) -> None:
     place: Key = ("", record.topic, f"{record.partition}/{record.offset}")
     judge = BY_TYPE[envelope.type].judge if envelope.type in BY_TYPE else None
-    valid = record.topic != CLINIC_TOPIC or _valid(envelope)
+    valid = record.topic != CLINIC_TOPIC or _valid(envelope, datetime.fromtimestamp(record.timestamp / 1000, UTC))
     reused = seen.bodies.setdefault(key, envelope.data) != envelope.data
     for reader in readers:
         if envelope.type not in BY_TYPE:
@@ -162,12 +164,13 @@ def _note(
         seen.caused[key] = (envelope.source.removeprefix("/services/"), envelope.causationid or "")
 
 
-def _valid(envelope: Envelope) -> bool:
+def _valid(envelope: Envelope, recorded: datetime) -> bool:
+    """Whether others than its judge take it: what breaks the contract or lies ahead is answered by the judge alone."""
     try:
         open_closed(envelope)
     except Violation:
         return False
-    return True
+    return not too_far_ahead(envelope.time, recorded)
 
 
 async def _reconcile_service(target: Target, service: str, seen: Seen, found: Reconciliation) -> set[tuple[str, str]]:

@@ -24,6 +24,7 @@ from ops.reconcile import Reconciliation, reconcile
 from ops.target import Target, connected
 from runtime.db import Connection
 from tests.e2e.place import Place, demonstrate
+from workhardening_contracts.clinic import DayClosed
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
 from workhardening_contracts.kafka import client_options
 from workhardening_contracts.readiness import EventRejected
@@ -168,6 +169,17 @@ async def test_an_event_that_a_consumer_never_took_is_lost(
     found = await scratch.reconcile(monkeypatch)
     assert found.consumers[service].lost == found.total("lost") == 1
     assert_only(found, f"{service}: lost", perhaps="has no cause in the log")
+
+
+async def test_an_event_of_a_day_far_ahead_is_expected_of_its_judge_and_of_no_other_reader(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = next(each for each in scratch.of(CLINIC_TOPIC) if envelope_of(each).type == DayClosed.TYPE)
+    ahead = with_header(with_header(day, "id", "of-a-day-ahead"), "time", "2036-01-01T00:00:00Z")
+    scratch.records.append(ahead)
+    found = await scratch.reconcile(monkeypatch)
+    assert found.consumers["progress"].lost == found.total("lost") == 1
+    assert_only(found, "progress: lost")
 
 
 async def test_a_record_of_a_clinics_own_topic_that_came_to_nothing_is_lost(
