@@ -46,7 +46,7 @@ class Variant:
     ready_made: bool = False
     """Is given the outputs, and not the cases' states."""
     traced: bool = False
-    """Sends its spans; every case of the load is sampled, which is the default."""
+    """Sends its spans; one case in twenty of the load is sampled, which is the default."""
     peer: bool = False
     """Runs in the peers' environment."""
 
