@@ -38,6 +38,15 @@ def site(server: Site) -> Site:
 
 Open = Callable[..., Awaitable[Page]]
 
+PATIENCE_S = 120
+"""For one test: a browser that went away is waited for without end otherwise. The slowest takes half of that."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.timeout(PATIENCE_S))
+
 
 @pytest.fixture
 async def visit(browser: Browser, site: Site) -> AsyncGenerator[Open]:
