@@ -182,8 +182,8 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def problem_response(problem: Problem) -> JSONResponse:
-    """The answer to a problem."""
+def problem_body(problem: Problem) -> dict[str, Any]:
+    """What is said of a problem, as ProblemBody describes it."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": problem.code.replace("_", " ").replace(".", ": "),
@@ -193,7 +193,12 @@ def problem_response(problem: Problem) -> JSONResponse:
     }
     if problem.field is not None:
         body["field"] = problem.field
-    return JSONResponse(body, problem.status, dict(problem.headers or {}), PROBLEM)
+    return body
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """The answer to a problem."""
+    return JSONResponse(problem_body(problem), problem.status, dict(problem.headers or {}), PROBLEM)
 
 
 def _template(request: Request) -> str:

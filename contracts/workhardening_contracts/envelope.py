@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from workhardening_contracts.contract import EventData, Violation, violation_of
 
 __all__ = [
+    "BATCHED",
     "BINARY",
     "MENDS",
     "PATTERNS",
@@ -34,6 +35,8 @@ __all__ = [
     "Violation",
     "clinic_source",
     "event_of",
+    "media_type",
+    "read_batch",
     "read_http",
     "read_kafka",
     "read_structured",
@@ -49,6 +52,7 @@ D = TypeVar("D", bound=BaseModel, covariant=True)
 
 BINARY = "application/json"
 STRUCTURED = "application/cloudevents+json"
+BATCHED = "application/cloudevents-batch+json"
 
 REQUIRED = ("id", "source", "type", "subject", "time")
 _OPTIONAL = ("sequence", "causationid", "policyversion", "traceparent", "dataschema")
@@ -233,7 +237,32 @@ def read_http(headers: Iterable[tuple[str, str]], body: bytes) -> Envelope:
 
 def read_structured(body: bytes) -> Envelope:
     """Read a structured-mode event: one JSON object with the attributes and `data`. Raises Unreadable."""
-    document = strict_json(body)
+    return _structured(strict_json(body))
+
+
+def read_batch(body: bytes) -> list[Envelope | Unreadable]:
+    """Read a batch: one JSON array of structured events, each read for itself. An empty one is a batch.
+
+    Raises Unreadable where it is no array at all. (CloudEvents JSON format 1.0, 4.)
+    """
+    documents = strict_json(body)
+    if not isinstance(documents, list):
+        raise Unreadable("envelope.batch", "", "a batch is one JSON array of structured events")
+    read: list[Envelope | Unreadable] = []
+    for document in cast("list[Any]", documents):
+        try:
+            read.append(_structured(document))
+        except Unreadable as error:
+            read.append(error)
+    return read
+
+
+def media_type(content_type: str) -> str:
+    """A media type without its parameters."""
+    return content_type.split(";")[0].strip().lower()
+
+
+def _structured(document: Any) -> Envelope:
     if not isinstance(document, dict):
         raise Unreadable("envelope.structured", "", "a structured event is one JSON object")
     fields = cast("dict[str, Any]", document)
@@ -251,7 +280,7 @@ def read_structured(body: bytes) -> Envelope:
         if not isinstance(text, str):
             raise Unreadable("envelope.attribute", f"/{name}", "an attribute must be a string")
         attributes[name] = text
-    if _media_type(attributes.get("datacontenttype", BINARY)) != BINARY:
+    if media_type(attributes.get("datacontenttype", BINARY)) != BINARY:
         raise Unreadable("envelope.content_type", "/datacontenttype", f"data must be {BINARY}")
     try:
         data = json.dumps(fields["data"], separators=(",", ":")).encode()
@@ -261,16 +290,12 @@ def read_structured(body: bytes) -> Envelope:
 
 
 def _read(given: Mapping[str, str], prefix: str, body: bytes) -> Envelope:
-    content = _media_type(given.get("content-type", BINARY))
+    content = media_type(given.get("content-type", BINARY))
     if content == STRUCTURED:
         return read_structured(body)
     if content != BINARY:
         raise Unreadable("envelope.content_type", "/content-type", f"send {BINARY} or {STRUCTURED}")
     return _checked({name.removeprefix(prefix): text for name, text in given.items()}, body)
-
-
-def _media_type(content_type: str) -> str:
-    return content_type.split(";")[0].strip().lower()
 
 
 def _checked(attributes: Mapping[str, str], data: bytes) -> Envelope:

@@ -8,6 +8,7 @@ the second record, and an event whose first record was lost before its acknowled
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -78,13 +79,7 @@ async def admit(desk: Desk, clinic: str, envelope: Envelope, now: datetime) -> A
     claims = [claim(each, desk.digest_key) for each in claimed]
     held = await desk.receipts.claim(claims)
     if any(held[each.source, each.id].digest != each.digest for each in claims):
-        raise Refused(
-            409,
-            "id_reused",
-            "this id was used for another event",
-            "send a new event with a new id, a correction with supersedes",
-            "/id",
-        )
+        raise _reused()
     places: dict[Key, Position | None] = {(taken.source, taken.id): None}
     for start in range(0, len(produced), IN_FLIGHT):
         places |= await _produce(desk, produced[start : start + IN_FLIGHT])
@@ -92,6 +87,76 @@ async def admit(desk: Desk, clinic: str, envelope: Envelope, now: datetime) -> A
     await desk.receipts.accept(places)
     repeated = sum(held[each.source, each.id].status != "pending" for each in produced)
     return Admitted(taken.source, taken.id, len(produced), repeated)
+
+
+async def admit_batch(
+    desk: Desk, clinic: str, envelopes: Sequence[Envelope], now: datetime
+) -> list[Envelope | Refused]:
+    """Take in several events of `clinic`, each for itself; the answers stand in their order. Returns when the broker
+    has all that were let in. One claim and one acceptance for all of them is what makes a batch cheap.
+
+    Raises PublishFailed, and what a lost database raises: then any of them may have been taken in; send all again.
+    """
+    answers: list[Envelope | Refused] = []
+    for envelope in envelopes:
+        answers.append(_alone(envelope, clinic, now))
+        await asyncio.sleep(0)  # other callers are served in between: a batch must not hold up a single event
+    claimed = [claim(each, desk.digest_key) if isinstance(each, Envelope) else None for each in answers]
+    # Of two with one id the first is the event, and the second its repetition or another event.
+    claims: dict[Key, Claim] = {}
+    for each in claimed:
+        if each is not None:
+            claims.setdefault((each.source, each.id), each)
+    held = await desk.receipts.claim(list(claims.values())) if claims else {}
+    cases: dict[UUID, dict[Key, Envelope]] = defaultdict(dict)
+    for index, (answer, asked) in enumerate(zip(answers, claimed, strict=True)):
+        if isinstance(answer, Refused) or asked is None:
+            continue
+        key = answer.source, answer.id
+        if held[key].digest == asked.digest:
+            cases[answer.subject][key] = answer
+        else:
+            answers[index] = _reused()
+    lines = [_produce_in_order(desk, list(line.values())) for line in cases.values()]
+    # All are awaited before one failure is raised, as in `_produce`.
+    results = await asyncio.gather(*lines, return_exceptions=True)
+    places: dict[Key, Position | None] = {}
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        places |= result
+    drill.point("produced")
+    if places:
+        await desk.receipts.accept(places)
+    return answers
+
+
+def _alone(envelope: Envelope, clinic: str, now: datetime) -> Envelope | Refused:
+    """One event of a batch, as it is let in or refused."""
+    try:
+        event = screen(envelope, clinic, now)
+    except Refused as refused:
+        return refused
+    if envelope.subject == ALL_CASES:
+        return Refused(
+            422, "nil_subject", "a day is closed for all cases by itself", "send it behind the batch", "/subject"
+        )
+    return event.envelope
+
+
+def _reused() -> Refused:
+    return Refused(
+        409,
+        "id_reused",
+        "this id was used for another event",
+        "send a new event with a new id, a correction with supersedes",
+        "/id",
+    )
+
+
+async def _produce_in_order(desk: Desk, line: Sequence[Envelope]) -> dict[Key, Position | None]:
+    """The events of one case, each behind the acknowledgement of the one before."""
+    return {(envelope.source, envelope.id): await _publish(desk, envelope) for envelope in line}
 
 
 async def _produce(desk: Desk, envelopes: Sequence[Envelope]) -> dict[Key, Position | None]:

@@ -10,17 +10,19 @@ from urllib.parse import quote
 
 import structlog
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import BaseModel
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 
-from runtime.http import Problem, clinic_caller, console_caller, problems, running
+from runtime.http import Problem, ProblemBody, clinic_caller, console_caller, problem_body, problems, running
 from runtime.keys import NAME
 from runtime.relay import transient
-from services.intake.admission import Admitted, Desk, admit
+from services.intake.admission import Admitted, Desk, admit, admit_batch
 from services.intake.receipts import PostgresReceipts
-from services.intake.screening import FINDINGS, MAX_BODY, Refused, close_all, violated
+from services.intake.screening import FINDINGS, MAX_BATCH, MAX_BATCH_BODY, MAX_BODY, Refused, close_all, violated
 from workhardening_contracts import registry
 from workhardening_contracts.clinic import ReadinessSigned
 from workhardening_contracts.envelope import (
+    BATCHED,
     BINARY,
     MENDS,
     PATTERNS,
@@ -29,6 +31,8 @@ from workhardening_contracts.envelope import (
     Envelope,
     Violation,
     clinic_source,
+    media_type,
+    read_batch,
     read_http,
 )
 
@@ -41,6 +45,9 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 router = APIRouter()
 
+_sending: set[str] = set()
+"""Clinics of which this process is taking in a batch."""
+
 
 class Taken(BaseModel):
     """Kafka has the event."""
@@ -50,6 +57,20 @@ class Taken(BaseModel):
     status: Literal["accepted"]
     status_url: str
     """Where to ask what became of it."""
+
+
+class NotTaken(BaseModel):
+    """An event of a batch that was refused."""
+
+    status: Literal["refused"]
+    problem: ProblemBody
+    """What a request of its own would have been answered with."""
+
+
+class BatchTaken(BaseModel):
+    """What came of a batch, event by event, in the order of the batch."""
+
+    events: Annotated[list[Taken | NotTaken], Field(max_length=MAX_BATCH)]
 
 
 class Standing(BaseModel):
@@ -86,35 +107,36 @@ def _attribute(name: str) -> dict[str, Any]:
 # The body and the `ce-` headers are read from the request itself, so what they hold is described here. The data of each
 # type is described by the contracts (contracts/schemas, contracts/asyncapi.yaml).
 _DATA = {"type": "object", "description": "the data of this type, as its contract describes it"}
-_EVENT: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            STRUCTURED: {
-                "schema": {
-                    "type": "object",
-                    "required": ["specversion", *REQUIRED, "data"],
-                    "properties": {
-                        "specversion": {"const": "1.0"},
-                        **{name: _attribute(name) for name in REQUIRED},
-                        "data": _DATA,
-                    },
-                }
-            },
-            BINARY: {"schema": _DATA},
-        },
+_STRUCTURED: dict[str, Any] = {
+    "type": "object",
+    "required": ["specversion", *REQUIRED, "data"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        **{name: _attribute(name) for name in REQUIRED},
+        "data": _DATA,
     },
-    "parameters": [
-        {
-            "name": f"ce-{name}",
-            "in": "header",
-            "required": False,
-            "description": "with a body of application/json",
-            "schema": {"const": "1.0"} if name == "specversion" else _attribute(name),
-        }
-        for name in ("specversion", *REQUIRED)
-    ],
 }
+
+
+def _described(**more: dict[str, Any]) -> dict[str, Any]:
+    """A door for events: one as the whole body or with its attributes as headers, and what `more` media types carry."""
+    content = {STRUCTURED: {"schema": _STRUCTURED}, BINARY: {"schema": _DATA}, **more}
+    return {
+        "requestBody": {"required": True, "content": content},
+        "parameters": [
+            {
+                "name": f"ce-{name}",
+                "in": "header",
+                "required": False,
+                "description": "with a body of application/json",
+                "schema": {"const": "1.0"} if name == "specversion" else _attribute(name),
+            }
+            for name in ("specversion", *REQUIRED)
+        ],
+    }
+
+
+_BATCH: dict[str, Any] = {"schema": {"type": "array", "maxItems": MAX_BATCH, "items": _STRUCTURED}}
 
 
 def front_desk(request: Request) -> Desk:
@@ -135,24 +157,19 @@ AtDesk = Annotated[Desk, Depends(front_desk)]
 @router.post(
     "/v1/events",
     status_code=202,
-    response_model=Taken,
-    responses=problems(401, 403, 409, 413, 422, 503),
-    openapi_extra=_EVENT,
+    response_model=Taken | BatchTaken,
+    responses={
+        207: {"model": BatchTaken, "description": "A batch of which not every event was taken in"},
+        **problems(401, 403, 409, 413, 422, 503),
+    },
+    openapi_extra=_described(**{BATCHED: _BATCH}),
 )
-async def post_event(request: Request, clinic: Caller, desk: AtDesk) -> dict[str, Any]:
-    """Take in one CloudEvent, binary or structured. 202 once Kafka has it; whether it is accepted by its judge is told
-    at `status_url` and in the clinic's feed."""
-    try:
-        envelope = read_http(request.headers.items(), await read_body(request))
-    except Violation as error:
-        raise _refusal(clinic, violated(error)) from None
-    except Refused as refused:
-        raise _refusal(clinic, refused) from None
-    # Clients with automatic tracing put the context into the HTTP header, not into the event.
-    header = request.headers.get("traceparent", "")
-    if envelope.traceparent is None and _TRACEPARENT.fullmatch(header):
-        envelope = replace(envelope, traceparent=header)
-    return _taken(await _admit(desk, clinic, envelope))
+async def post_event(request: Request, clinic: Caller, desk: AtDesk) -> dict[str, Any] | JSONResponse:
+    """Take in one CloudEvent, binary or structured, or a batch of them. 202 once Kafka has all; whether an event is
+    accepted by its judge is told at `status_url` and in the clinic's feed. 207: some of a batch were refused."""
+    if media_type(request.headers.get("content-type", "")) == BATCHED:
+        return await _post_batch(request, clinic, desk)
+    return _taken(await _admit(desk, clinic, await _read(request, clinic)))
 
 
 @router.post(
@@ -160,7 +177,7 @@ async def post_event(request: Request, clinic: Caller, desk: AtDesk) -> dict[str
     status_code=202,
     response_model=Taken,
     responses=problems(401, 403, 409, 413, 422, 503),
-    openapi_extra=_EVENT,
+    openapi_extra=_described(),
     dependencies=[Depends(console_caller)],
 )
 async def post_signature(
@@ -168,19 +185,65 @@ async def post_signature(
 ) -> dict[str, Any]:
     """Take in a signature that a clinician of this clinic gave at the console. It is a clinic's event like any other;
     of all that clinics say the console may say only this."""
-    try:
-        envelope = read_http(request.headers.items(), await read_body(request))
-    except Violation as error:
-        raise _refusal(clinic, violated(error)) from None
-    except Refused as refused:
-        raise _refusal(clinic, refused) from None
+    envelope = await _read(request, clinic)
     if envelope.type != ReadinessSigned.TYPE:
         refused = Refused(422, "type_not_allowed", "the console signs and says nothing else", "send it as the clinic")
         raise _refusal(clinic, refused)
     return _taken(await _admit(desk, clinic, envelope))
 
 
-def _taken(admitted: Admitted) -> dict[str, Any]:
+async def _read(request: Request, clinic: str) -> Envelope:
+    """The one event of a request. Raises Problem."""
+    try:
+        envelope = read_http(request.headers.items(), await read_body(request))
+    except Violation as error:
+        raise _refusal(clinic, violated(error)) from None
+    except Refused as refused:
+        raise _refusal(clinic, refused) from None
+    return _traced(request, envelope)
+
+
+def _traced(request: Request, envelope: Envelope) -> Envelope:
+    """Clients with automatic tracing put the context into the HTTP header, not into the event."""
+    header = request.headers.get("traceparent", "")
+    if envelope.traceparent is None and _TRACEPARENT.fullmatch(header):
+        return replace(envelope, traceparent=header)
+    return envelope
+
+
+async def _post_batch(request: Request, clinic: str, desk: Desk) -> JSONResponse:
+    """Raises Problem for a batch that cannot be read, or was not taken in as a whole."""
+    if clinic in _sending:
+        # What a batch costs is not counted by the key's bucket. One at a time, a clinic goes as fast as it is served.
+        detail = "wait for the answer to your last batch, then send the next"
+        raise Problem(429, "rate_limited", detail, headers={"retry-after": "1"})
+    _sending.add(clinic)
+    try:
+        read = read_batch(await read_body(request, MAX_BATCH_BODY))
+        if len(read) > MAX_BATCH:
+            raise Refused(413, "too_large", f"a batch has at most {MAX_BATCH} events", "send the rest in another")
+        sent = [_traced(request, each) for each in read if isinstance(each, Envelope)]
+        answers = iter(await admit_batch(desk, clinic, sent, datetime.now(UTC)))
+    except Violation as error:
+        raise _refusal(clinic, violated(error)) from None
+    except Refused as refused:
+        raise _refusal(clinic, refused) from None
+    except Exception as error:
+        raise _unavailable(error) from None
+    finally:
+        _sending.discard(clinic)
+    told = [violated(each) if isinstance(each, Violation) else next(answers) for each in read]
+    all_taken = all(isinstance(each, Envelope) for each in told)
+    return JSONResponse({"events": [_told(clinic, each) for each in told]}, 202 if all_taken else 207)
+
+
+def _told(clinic: str, answer: Envelope | Refused) -> dict[str, Any]:
+    if isinstance(answer, Envelope):
+        return _taken(answer)
+    return {"status": "refused", "problem": problem_body(_refusal(clinic, answer))}
+
+
+def _taken(admitted: Admitted | Envelope) -> dict[str, Any]:
     return {
         "id": admitted.id,
         "source": admitted.source,
@@ -231,21 +294,21 @@ async def close_day(
     return {"through": day, "cases": admitted.events, "repeated": admitted.repeated}
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
     """The body, read no further than the cap: a length that is not told, or told wrongly, is counted.
 
     Raises Refused.
     """
     declared = request.headers.get("content-length", "0")
     body = bytearray()
-    if not declared.isdecimal() or int(declared[:20]) <= MAX_BODY:
+    if not declared.isdecimal() or int(declared[:20]) <= most:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_BODY:
+            if len(body) > most:
                 break
         else:
             return bytes(body)
-    raise Refused(413, "too_large", f"a request has at most {MAX_BODY} bytes", "send less")
+    raise Refused(413, "too_large", f"a request has at most {most} bytes", "send less")
 
 
 async def _admit(desk: Desk, clinic: str, envelope: Envelope) -> Admitted:

@@ -27,6 +27,12 @@ from workhardening_contracts.envelope import (
 MAX_BODY = 64 * 1024
 """Bytes. The largest event, an assessment with every list full, stays below half of it."""
 
+MAX_BATCH = 100
+"""Events of a batch. More makes none of them cheaper (docs/adr/0024), and the last one's answer later."""
+
+MAX_BATCH_BODY = 1024 * 1024
+"""Bytes of a batch: a hundred events of a caseload have about a tenth of it."""
+
 AHEAD = timedelta(days=1)
 """Clinics' clocks and time zones may be wrong by hours, not by more than a day."""
 

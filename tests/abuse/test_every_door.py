@@ -32,7 +32,7 @@ from tests.abuse.attack import CLINIC
 from tests.e2e.place import Place, await_that
 from workhardening_contracts import registry
 from workhardening_contracts.contract import EventData
-from workhardening_contracts.envelope import BINARY, STRUCTURED, clinic_source
+from workhardening_contracts.envelope import BATCHED, BINARY, STRUCTURED, clinic_source
 
 pytestmark = pytest.mark.stack
 
@@ -227,7 +227,7 @@ def narrowed(model: type[EventData]) -> Any:
     description["components"]["schemas"] |= data.pop("$defs", {})
     door = description["paths"]["/v1/events"]["post"]
     body = door["requestBody"]["content"]
-    del body[BINARY], door["parameters"]
+    del body[BINARY], body[BATCHED], door["parameters"]
     event = body[STRUCTURED]["schema"]
     event["properties"] |= {"type": {"const": model.TYPE}, "data": data}
     return operations(description)["POST /v1/events"]
