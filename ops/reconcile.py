@@ -21,10 +21,13 @@ from runtime.db import Connection
 from runtime.fold import too_far_ahead
 from workhardening_contracts.contract import Violation
 from workhardening_contracts.envelope import Envelope, Unreadable, read_kafka
+from workhardening_contracts.intake import ConsultationBooked, ConsultationCancelled, ConsultationReminderDue
 from workhardening_contracts.readiness import EventRejected
 from workhardening_contracts.registry import BY_TYPE, CLINIC_TOPIC, open_closed
 
 BRIDGE = "bridge"
+UNCAUSED = frozenset({ConsultationBooked.TYPE, ConsultationCancelled.TYPE, ConsultationReminderDue.TYPE})
+"""Booked at a door or due by the clock: no event is their cause, and they bear no number of a case's sequence."""
 Key = tuple[str, str, str]
 """(case, source, id), or ("", topic, partition/offset) for a record that names none."""
 
@@ -158,7 +161,7 @@ def _note(
         data = cast("dict[str, Any]", json.loads(envelope.data))
         seen.rejected.add((data["judge"], data["rejected_source"], data["rejected_id"]))
         seen.rejected_places.add(("", data["topic"], f"{data['partition']}/{data['offset']}"))
-    elif envelope.source.startswith("/services/") and not reused:
+    elif envelope.source.startswith("/services/") and envelope.type not in UNCAUSED and not reused:
         ordered = seen.sequences.setdefault((record.topic, str(envelope.subject)), {})
         ordered.setdefault(envelope.id, envelope.sequence or 0)
         seen.caused[key] = (envelope.source.removeprefix("/services/"), envelope.causationid or "")

@@ -104,7 +104,7 @@ class Envelope:
     """Business time, with an offset."""
     data: bytes
     sequence: int | None = None
-    """Per case and topic, from 1, no gap; None from clinics and on rejections."""
+    """Per case and topic, from 1, no gap; None from clinics, on rejections and of consultations."""
     causationid: str | None = None
     """`source#id` of the event that caused this one."""
     policyversion: str | None = None

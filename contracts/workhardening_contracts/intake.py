@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from workhardening_contracts.clinic import Override
 from workhardening_contracts.contract import Code, Contract, EventData, Ref, Score10
@@ -100,3 +100,40 @@ class ConsentChanged(EventData):
 
     clinic: Ref
     grants: tuple[ConsentGrant, ...]
+
+
+Moment = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
+"""A moment in UTC, to the second, e.g. `2026-03-02T09:30:00Z`."""
+
+
+class _Consultation(EventData):
+    """A free consultation. The subject is the booking, and the case should it become one.
+
+    Who has booked is not said: the clinic reads that by its key. It bears no sequence, which belongs to cases.
+    """
+
+    clinic: Ref
+    therapist: Ref
+    starts_at: Moment
+    ends_at: Moment
+
+
+class ConsultationBooked(_Consultation):
+    """A free consultation was booked."""
+
+    TYPE: ClassVar[str] = "org.workhardening.intake.consultation.booked.v1"
+
+
+class ConsultationCancelled(_Consultation):
+    """It was cancelled; its time is free again."""
+
+    TYPE: ClassVar[str] = "org.workhardening.intake.consultation.cancelled.v1"
+
+    by: Code
+    """Who cancelled: `person` or `clinic`."""
+
+
+class ConsultationReminderDue(_Consultation):
+    """It is time for the clinic to remind the person."""
+
+    TYPE: ClassVar[str] = "org.workhardening.intake.consultation.reminder.due.v1"

@@ -24,6 +24,9 @@ from workhardening_contracts.intake import (
     CaseDeclined,
     CaseOpened,
     ConsentChanged,
+    ConsultationBooked,
+    ConsultationCancelled,
+    ConsultationReminderDue,
     InformationNeeded,
 )
 from workhardening_contracts.planning import PlanIssued, PlanRevised
@@ -66,6 +69,19 @@ def on_assessment_completed(state: State | None, event: Event[AssessmentComplete
 
 def on_consent_changed(state: State | None, event: Event[ConsentChanged], policy: Policy) -> Decided:
     return _told(facts.consented(state, event), event, policy, (_feed(event, event.data.clinic),))
+
+
+def on_consultation(
+    state: State | None, event: Event[ConsultationBooked | ConsultationCancelled], policy: Policy
+) -> Decided:
+    """Only the clinic is told; the booking is no case, and may never become one."""
+    after = state or Heard(clinic=event.data.clinic)
+    return Outcome(after, effects=(_feed(event, after.clinic),))
+
+
+def on_consultation_reminder_due(state: State | None, event: Event[ConsultationReminderDue], policy: Policy) -> Decided:
+    after = state or Heard(clinic=event.data.clinic)
+    return Outcome(after, effects=(_feed(event, after.clinic), messages.consultation_reminder(event)))
 
 
 def on_consent_revoked(state: State | None, event: Event[ConsentRevoked], policy: Policy) -> Decided:
@@ -269,6 +285,9 @@ def handlers(policies: Policies[Policy]) -> Handlers[Heard | Known, Policy]:
             CaseDeclined: on_case_declined,
             AssessmentCompleted: on_assessment_completed,
             ConsentChanged: on_consent_changed,
+            ConsultationBooked: on_consultation,
+            ConsultationCancelled: on_consultation,
+            ConsultationReminderDue: on_consultation_reminder_due,
             ConsentRevoked: on_consent_revoked,
             CaseWithdrawn: on_case_withdrawn,
             ReadinessWithdrawn: on_readiness_withdrawn,

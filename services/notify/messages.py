@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.notify.rows import Audience, MessageRow
 from workhardening_contracts.envelope import Event
+from workhardening_contracts.intake import ConsultationReminderDue
 from workhardening_contracts.planning import PlanIssued, PlannedWeek, PlanRevised
 from workhardening_contracts.progress import ReadinessAssessed, ReadyForWork
 
@@ -65,6 +66,12 @@ def week_summary(event: Event[PlanRevised], worker_ref: str) -> MessageRow | Non
 def alert(event: Event[Any], clinic: str) -> MessageRow:
     """For the clinicians, the same day: something needs them. What it is stands in the clinic's own system."""
     return _message(event, clinic, "alert", "clinician", "Clinical review needed today", None, {})
+
+
+def consultation_reminder(event: Event[ConsultationReminderDue]) -> MessageRow:
+    """For whoever booked: the clinic knows who that is by the booking."""
+    facts = {"starts_at": event.data.starts_at}
+    return _message(event, event.data.clinic, "consultation", "worker", "Consultation reminder", None, facts)
 
 
 def sign_off_request(event: Event[ReadinessAssessed]) -> MessageRow:

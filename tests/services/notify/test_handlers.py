@@ -47,7 +47,13 @@ from tests.services.notify.cases import (
 )
 from workhardening_contracts.clinic import CaseErased
 from workhardening_contracts.envelope import Event, read_structured
-from workhardening_contracts.intake import CaseDeclined, InformationNeeded
+from workhardening_contracts.intake import (
+    CaseDeclined,
+    ConsultationBooked,
+    ConsultationCancelled,
+    ConsultationReminderDue,
+    InformationNeeded,
+)
 from workhardening_contracts.progress import CaseEscalated, WeekAdvanced
 from workhardening_contracts.readiness import ReadinessUpdated
 
@@ -351,3 +357,31 @@ def test_any_order_of_topics_ends_in_the_same_facts_and_the_same_last_word(order
     assert (last.outcome, last.status) == ("revoked", "unable")
     sequences = [update.sequence for update in updates(rows)]
     assert sequences == list(range(1, len(sequences) + 1))
+
+
+def test_a_clinic_is_told_of_a_consultation_in_its_feed_and_reminded_by_mail() -> None:
+    when_ = {
+        "clinic": CLINIC,
+        "therapist": "t-1",
+        "starts_at": "2026-03-10T08:00:00Z",
+        "ends_at": "2026-03-10T08:30:00Z",
+    }
+    said = [ConsultationBooked(**when_), ConsultationReminderDue(**when_), ConsultationCancelled(**when_, by="person")]
+    case, rows = given([event(data) for data in said])
+    assert case.state == Heard(clinic=CLINIC)
+    assert [row.event_id for row in rows if isinstance(row, FeedRow)] == [type(data).__name__ for data in said]
+    message: MessageRow = only([row for row in rows if isinstance(row, MessageRow)])
+    assert (message.kind, message.audience) == ("consultation", "worker")
+    assert str(CASE) in message.body
+    assert "2026-03-10T08:00:00Z" in message.body
+
+
+def test_a_case_that_began_as_a_consultation_goes_on_as_any_other() -> None:
+    when_ = {
+        "clinic": CLINIC,
+        "therapist": "t-1",
+        "starts_at": "2026-03-10T08:00:00Z",
+        "ends_at": "2026-03-10T08:30:00Z",
+    }
+    begun, _ = given([event(ConsultationBooked(**when_)), *IN_PROGRAM])
+    assert begun.state == given(IN_PROGRAM)[0].state
