@@ -44,3 +44,13 @@ class Policy(BaseModel):
     """Tolerance needed to begin, days: conditioning needs about three sessions a week (ACSM)."""
     max_injury_age_years: Annotated[int, Field(ge=1, le=10)] = 2
     """The oldest injury, years: return to work becomes unlikely after longer absence."""
+    consultation_notice_hours: Annotated[int, Field(ge=0, le=168)] = 12
+    """How long before it begins a consultation is booked and cancelled at the latest, h: a time that is given back
+    later can be taken by nobody. Our own convention: the morning's list is complete the evening before."""
+    consultation_days_ahead: Annotated[int, Field(ge=1, le=180)] = 60
+    """How far ahead a consultation is booked, days. Our own convention."""
+    reminder_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    """When the clinic is told to remind, h before. Reminders raise attendance (Cochrane CD007458); after one of a day
+    before there are twelve hours left to cancel in."""
+    consultation_kept_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """How long name and contact are kept after the consultation, days: as long as Kafka keeps what was said of it."""

@@ -1,0 +1,1 @@
+"""Free consultations: who offers them, when, and who has booked one."""
