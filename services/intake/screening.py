@@ -28,7 +28,7 @@ MAX_BODY = 64 * 1024
 """Bytes. The largest event, an assessment with every list full, stays below half of it."""
 
 MAX_BATCH = 100
-"""Events of a batch. More makes none of them cheaper (docs/adr/0024), and the last one's answer later."""
+"""Events of a batch. More would make none of them much cheaper, and the answer to all of them later."""
 
 MAX_BATCH_BODY = 1024 * 1024
 """Bytes of a batch: a hundred events of a caseload have about a tenth of it."""
