@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from pydantic import Field, StringConstraints, model_validator
 
 from workhardening_contracts.contract import Code, Contract, Line
-from workhardening_contracts.quantity import Quantity, at_least, comparable
+from workhardening_contracts.quantity import Amount, Quantity, at_least, comparable
 
 Frequency = Literal["seldom", "occasional", "frequent", "constant"]
 """Share of the shift: seldom up to 2 %, occasional up to 1/3, frequent 1/3 to 2/3, constant above 2/3 (ORS 2018)."""
@@ -96,7 +96,23 @@ def satisfies(capacity: Capacity, demand: Demand) -> bool:
     )
 
 
-def best_capacity(capacities: Iterable[Capacity], demand: Demand) -> Capacity | None:
+class Measured(Protocol):
+    """A capacity, or what has the parts of one."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def zone(self) -> str | None: ...
+    @property
+    def frequency(self) -> Frequency: ...
+    @property
+    def amount(self) -> Quantity | Amount: ...
+
+
+M = TypeVar("M", bound=Measured)
+
+
+def best_capacity(capacities: Iterable[M], demand: Demand) -> M | None:
     """The largest capacity measured for this demand's kind and zone at its frequency or a higher one, or None."""
     fitting = [
         capacity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -50,25 +50,44 @@ class Quantity(Contract):
 
     def amount_in(self, unit: Unit) -> float:
         """The plain number of `in_unit`: a verdict compares hundreds, and a model for each took a third of its time."""
-        if self.unit == unit:
-            return self.amount
-        here, there = _DIMENSION[self.unit], _DIMENSION[unit]
-        if here[0] != there[0]:
-            raise ValueError(f"{self.unit} cannot be converted to {unit}")
-        return min(self.amount * here[1] / there[1], _MOST)
+        return _converted(self.amount, self.unit, unit)
 
 
-def comparable(left: Quantity, right: Quantity) -> bool:
+class Amount(NamedTuple):
+    """A quantity whose parts are known to be good, for decisions that look at hundreds: a tenth of a model's cost."""
+
+    amount: float
+    unit: Unit
+
+    def in_unit(self, unit: Unit) -> Quantity:
+        """As `Quantity.in_unit`."""
+        return Quantity(amount=self.amount_in(unit), unit=unit)
+
+    def amount_in(self, unit: Unit) -> float:
+        """As `Quantity.amount_in`."""
+        return _converted(self.amount, self.unit, unit)
+
+
+def _converted(amount: float, unit: Unit, to: Unit) -> float:
+    if unit == to:
+        return amount
+    here, there = _DIMENSION[unit], _DIMENSION[to]
+    if here[0] != there[0]:
+        raise ValueError(f"{unit} cannot be converted to {to}")
+    return min(amount * here[1] / there[1], _MOST)
+
+
+def comparable(left: Quantity | Amount, right: Quantity) -> bool:
     """Whether both measure the same thing (mass, force, time, repetitions, score)."""
     return _DIMENSION[left.unit][0] == _DIMENSION[right.unit][0]
 
 
-def at_least(measured: Quantity, required: Quantity) -> bool:
+def at_least(measured: Quantity | Amount, required: Quantity) -> bool:
     """Whether `measured` reaches `required`. Raises ValueError when they are not comparable."""
     return measured.amount_in(required.unit) >= required.amount * (1 - _TOLERANCE)
 
 
-def ratio(measured: Quantity, required: Quantity) -> float:
+def ratio(measured: Quantity | Amount, required: Quantity) -> float:
     """`measured` as a share of `required`; 1.0 when nothing is required. Raises ValueError when not comparable."""
     if required.amount == 0:
         return 1.0

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
 from services.progress.policy import Policy
-from services.progress.session_log import Entry, capacities, pain_after_a_day
+from services.progress.session_log import Entry, Shown, capacities, pain_after_a_day
 from services.progress.verdict import below, deciding, flare_at
 from workhardening_contracts.clinic import Restriction
-from workhardening_contracts.demand import MENTAL_KINDS, Capacity, Demand, DemandProfile, best_capacity
+from workhardening_contracts.demand import MENTAL_KINDS, Demand, DemandProfile, best_capacity
 from workhardening_contracts.progress import DemandStanding
 from workhardening_contracts.quantity import Quantity, at_least
 
@@ -127,8 +127,8 @@ def _in_time(each: Entry, through: date, policy: Policy) -> bool:
     return through - timedelta(days=policy.retest_days) < each.held_on <= through
 
 
-def _standing(demand: Demand, shown: Sequence[Capacity], policy: Policy) -> DemandStanding:
-    best, required = best_capacity(shown, demand), requirement(demand, policy)
+def _standing(demand: Demand, shown: Mapping[str, Sequence[Shown]], policy: Policy) -> DemandStanding:
+    best, required = best_capacity(shown.get(demand.kind, ()), demand), requirement(demand, policy)
     return DemandStanding(
         demand=demand.key,
         critical=demand.critical,
@@ -141,9 +141,9 @@ def _standing(demand: Demand, shown: Sequence[Capacity], policy: Policy) -> Dema
 def _performed_confidence(valid: Sequence[Entry]) -> float | None:
     """Confidence where it was reported as a performance of the demand instead of the session's own rating."""
     for each in reversed(valid):
-        for done in each.performed:
-            if done.kind == "confidence" and done.amount.unit == "score":
-                return min(10.0, done.amount.amount)
+        for kind, _, _, amount, unit in each.performed:
+            if (kind, unit) == ("confidence", "score"):
+                return min(10.0, amount)
     return None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
 from services.progress.policy import Policy
-from services.progress.session_log import Entry, capacities, pain_after_a_day
+from services.progress.session_log import Entry, Shown, capacities, pain_after_a_day
 from workhardening_contracts.demand import Capacity, Demand, best_capacity
 from workhardening_contracts.planning import PlannedWeek, Target
 from workhardening_contracts.progress import Reason
@@ -69,7 +69,7 @@ class _Tried:
 
     target: Target
     demand: Demand
-    top: Capacity | None
+    top: Shown | None
 
     @property
     def critical(self) -> bool:
@@ -131,14 +131,14 @@ def judge(
     there = [each for each in held if each.attended]
     excused = sum(each.attendance == "excused" for each in held)
     shown = capacities(there)
-    tried = [_Tried(target, demand := demand_of(target), best_capacity(shown, demand)) for target in week.targets]
+    tried = [_tried(target, shown) for target in week.targets]
     counted = deciding(tried)
     shares = [None if each.top is None else ratio(each.top.amount, each.target.amount) for each in counted]
     known = [min(1.0, share) for share in shares if share is not None]
     attendance = min(1.0, len(there) / week.days)
     flared, unknown = flares(there, baseline_pain, policy)
     late = list(late)
-    shown_late = (*shown, *capacities(late))
+    shown_late = capacities((*there, *late)) if late else shown
     alerts = tuple(sorted({code for each in (*held, *late) for code in each.alerts}))
 
     stepping_back = {
@@ -188,19 +188,25 @@ def judge(
         excused=excused,
         attendance=attendance,
         attained=tuple(
-            each.top.model_copy(update={"amount": each.top.amount.in_unit(each.target.amount.unit)})
+            Capacity(**each.top._replace(amount=each.top.amount.in_unit(each.target.amount.unit))._asdict())
             for each in tried
             if each.top is not None
         ),
         best={
             each.demand.key: top.amount.amount_in(each.target.amount.unit)
             for each in counted
-            if (top := best_capacity(shown_late, each.demand)) is not None
+            if (top := best_capacity(shown_late.get(each.demand.kind, ()), each.demand) if late else each.top)
+            is not None
         },
         alerts=alerts,
         stalled=stalled,
         discontinue=discontinue,
     )
+
+
+def _tried(target: Target, shown: Mapping[str, Sequence[Shown]]) -> _Tried:
+    demand = demand_of(target)
+    return _Tried(target, demand, best_capacity(shown.get(demand.kind, ()), demand))
 
 
 def _is_gain(tried: _Tried, before: Before, policy: Policy) -> bool:
@@ -216,6 +222,5 @@ def _reason(tried: _Tried, policy: Policy) -> Reason:
     if top is None:
         return Reason(code="not_performed", demand=key, target=wanted)
     attained = not below(ratio(top.amount, wanted), policy.attained)
-    return Reason(
-        code="target_attained" if attained else "target_missed", demand=key, attained=top.amount, target=wanted
-    )
+    code = "target_attained" if attained else "target_missed"
+    return Reason(code=code, demand=key, attained=top.amount.in_unit(top.amount.unit), target=wanted)

@@ -288,7 +288,8 @@ def test_compacting_forgets_only_performances_that_were_known_and_are_needed_no_
 def test_only_attended_sessions_show_a_capacity_and_each_on_its_day() -> None:
     week = first_week(begun())
     there, away = session(week, 0), session(week, 1, attendance="absent")
-    shown = capacities([entry("a", there, None), entry("b", away, None)])
+    by_kind = capacities([entry("a", there, None), entry("b", away, None)])
+    shown = [each for kind in by_kind.values() for each in kind]
     assert {each.measured_on for each in shown} == {week.starts_on}
     assert {each.kind for each in shown} == {"lift", "stand", "shift", "confidence"}
     assert next(each.amount for each in shown if each.kind == "lift").unit == LIFT.amount.unit
