@@ -7,7 +7,7 @@ READY := .venv/.ready
 PAGES := services/console/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture bench bench-lock sbom audit
+.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture import-large bench bench-lock sbom audit
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,9 @@ simulate: $(READY) ## try 20,000 seeded schedules of consumers, relays and retri
 
 torture: $(READY) ## the program under fire: 2,000 cases; FULL=1 for the gate of 50,000, SEED=N, REPORT=FILE
 	@$(BIN)/python -m torture.run $(if $(FULL),--full) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
+
+import-large: $(READY) ## import 100,000 rows through two kills of the import and one of the front door: ROWS=N, SEED=N, REPORT=FILE
+	@$(BIN)/python -m torture.importing $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 bench: $(READY) .bench/venv/.ready ## measure the program beside its alternatives (ONLY="product naive" ROUNDS=1 CASES=400 for a look)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))
