@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from workhardening_contracts.clinic import AssessmentRecorded, ConsentRecorded, ReferralReceived
-from workhardening_contracts.contract import EventData
+from workhardening_contracts.contract import EventData, Ref
 
 
 class Unfit(ValueError):
@@ -38,12 +40,22 @@ _MOBILITY = re.compile(
     r"([a-z0-9_.-]+)/([a-z0-9_.-]+)/(left|right|both|not_applicable) +(-?[0-9]{1,3}(?:\.[0-9]{1,9})?)"
 )
 
+_REFERENCE: TypeAdapter[str] = TypeAdapter(Ref)
+
 NOTHING = "none"
 """Says of a list that it was asked for and is empty; an empty cell says that nobody asked."""
 
 
 def text(cell: str) -> str:
     return cell
+
+
+def reference(cell: str) -> str:
+    try:
+        return _REFERENCE.validate_python(cell)
+    except ValidationError:
+        mend = "write letters, digits and _.:- only, at most 64, and nothing made of a person's data"
+        raise Unfit("cell.reference", mend) from None
 
 
 def day(cell: str) -> str:
@@ -144,12 +156,13 @@ class Column:
 
 CASE_NUMBER = "case_number"
 REFERRED_ON = "referred_on"
+INJURY_DATE = "injury_date"
 
 _REFERRED: Mapping[str, tuple[Parse, tuple[str, ...]]] = {
     "worker_ref": (text, ("worker_ref",)),
     "employer": (text, ("employer",)),
     "employee_key": (text, ("employee_key",)),
-    "injury_date": (day, ("injury", "occurred_on")),
+    INJURY_DATE: (day, ("injury", "occurred_on")),
     "body_part": (text, ("injury", "body_part")),
     "injury_story": (text, ("injury", "story")),
     "workplace_injury": (tri, ("criteria", "workplace_injury")),
@@ -194,12 +207,12 @@ _CONSENTED: Mapping[str, tuple[Parse, tuple[str, ...]]] = {
 COLUMNS: Mapping[str, Column] = {
     column.name: column
     for column in (
-        Column(CASE_NUMBER, text),
+        Column(CASE_NUMBER, reference),
         Column(REFERRED_ON, day),
         *(Column(name, parse, ReferralReceived, ("referral", *path)) for name, (parse, path) in _REFERRED.items()),
         *(Column(name, parse, AssessmentRecorded, path) for name, (parse, path) in _ASSESSED.items()),
         *(Column(name, parse, ConsentRecorded, path) for name, (parse, path) in _CONSENTED.items()),
     )
 }
-REQUIRED = (CASE_NUMBER, REFERRED_ON, "worker_ref", "injury_date", "body_part")
+REQUIRED = (CASE_NUMBER, REFERRED_ON, "worker_ref", INJURY_DATE, "body_part")
 """Columns that every file has, and cells that every row fills."""

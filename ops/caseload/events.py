@@ -13,15 +13,15 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ops.caseload.columns import CASE_NUMBER, COLUMNS, REFERRED_ON, REQUIRED, Unfit, tri
+from ops.caseload.columns import CASE_NUMBER, COLUMNS, INJURY_DATE, REFERRED_ON, REQUIRED, Unfit, tri
 from ops.caseload.fault import Fault
 from ops.caseload.reading import Line
 from services.intake.screening import AHEAD, ALL_CASES, EARLIEST, Refused, screen
 from workhardening_contracts.clinic import AssessmentRecorded, ConsentRecorded, ReferralReceived
-from workhardening_contracts.contract import PRINTABLE, EventData, Ref, Violation
+from workhardening_contracts.contract import PRINTABLE, EventData, Violation
 from workhardening_contracts.envelope import clinic_source, read_structured
 
 CASES = UUID("3d7c5ef1-8a2b-5c64-9f0e-6b1d4a7720c3")
@@ -35,7 +35,6 @@ _SAID_ON: Mapping[type[EventData], str] = {
 }
 """The events of a row in their order, and the column with the day on which each was said."""
 
-_REFERENCE: TypeAdapter[str] = TypeAdapter(Ref)
 _WORDS = {
     PRINTABLE: "write one line of text, without control characters",
     "^[a-z0-9]": "write words of small letters, digits and _.- only",
@@ -82,50 +81,64 @@ def _event(number: int, document: Mapping[str, Any], clinic: str, now: datetime)
 
 
 def _row(number: int, cells: Mapping[str, str], clinic: str, now: datetime) -> Said:
-    faults = [Fault(number, name, "cell.required", "fill this cell") for name in REQUIRED if name not in cells]
+    values, faults = _values(number, cells)
+    faults += _days(number, values, now)
+    case_number = cells.get(CASE_NUMBER, "")
+    documents: list[Mapping[str, Any]] = []
+    for model in _SAID_ON:
+        if model is ReferralReceived or any(COLUMNS[name].event is model for name in cells):
+            data = _data(model, values)
+            faults += _broken(number, model, data)
+            documents.append(_document(clinic, case_of(clinic, case_number), model, values, data))
+    # What a column was not fit for is also missing in the event, and one word to mend is enough of a cell.
+    one_each = {fault.column: fault for fault in reversed(faults)}
+    found = tuple(fault for fault in faults if one_each[fault.column] is fault)
+    return Said(case_number, () if found else tuple(documents), found)
+
+
+def _values(number: int, cells: Mapping[str, str]) -> tuple[dict[str, Any], list[Fault]]:
+    """The cells as JSON has them, and what is missing or not written as its column wants."""
     values: dict[str, Any] = {}
+    faults = [Fault(number, name, "cell.required", "fill this cell") for name in REQUIRED if name not in cells]
     for name, cell in cells.items():
         try:
             values[name] = COLUMNS[name].parse(cell)
         except Unfit as unfit:
             faults.append(Fault(number, name, unfit.code, unfit.mend))
-    faults += [
+    return values, faults
+
+
+def _days(number: int, values: Mapping[str, Any], now: datetime) -> list[Fault]:
+    """What the front door and the judge of referrals would refuse about the days of a row."""
+    faults = [
         Fault(number, column, "date.range", "the day is before 2000, or has not come")
         for column in _SAID_ON.values()
-        if column in values and not EARLIEST <= _noon(values[column]) <= now + AHEAD
+        if column in values and not EARLIEST <= datetime.fromisoformat(_noon(values[column])) <= now + AHEAD
     ]
-    if {"injury_date", REFERRED_ON} <= values.keys() and _day(values["injury_date"]) > _day(
-        values[REFERRED_ON]
-    ) + timedelta(days=1):
-        faults.append(Fault(number, "injury_date", "date.order", "the injury is later than the referral"))
-    case_number = cells.get(CASE_NUMBER, "")
-    try:
-        _REFERENCE.validate_python(case_number)
-    except ValidationError:
-        if case_number:
-            mend = "letters, digits and _.:- only, at most 64; never made of a person's data"
-            faults.append(Fault(number, CASE_NUMBER, "cell.reference", mend))
-    case, documents = case_of(clinic, case_number), list[Mapping[str, Any]]()
-    for model, column in _SAID_ON.items():
-        if model is ReferralReceived or any(COLUMNS[name].event is model for name in cells):
-            data = _data(model, values)
-            faults += _broken(number, model, data)
-            documents.append(
-                {
-                    "specversion": "1.0",
-                    "id": f"import-{uuid5(case, model.TYPE)}",
-                    "source": clinic_source(clinic),
-                    "type": model.TYPE,
-                    "subject": str(case),
-                    # The table knows days. At noon in UTC nearly every clinic has the same one.
-                    "time": f"{values.get(column, '')}T12:00:00Z",
-                    "data": data,
-                }
-            )
-    # What a column was not fit for is also missing in the event, and one word to mend is enough of a cell.
-    one_each = {fault.column: fault for fault in reversed(faults)}
-    found = tuple(fault for fault in faults if one_each[fault.column] is fault)
-    return Said(case_number, () if found else tuple(documents), found)
+    if {INJURY_DATE, REFERRED_ON} <= values.keys():
+        injured, referred = date.fromisoformat(values[INJURY_DATE]), date.fromisoformat(values[REFERRED_ON])
+        if injured - referred > timedelta(days=1):
+            faults.append(Fault(number, INJURY_DATE, "date.order", "the injury is later than the referral"))
+    return faults
+
+
+def _document(
+    clinic: str, case: UUID, model: type[EventData], values: Mapping[str, Any], data: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"import-{uuid5(case, model.TYPE)}",
+        "source": clinic_source(clinic),
+        "type": model.TYPE,
+        "subject": str(case),
+        "time": _noon(values.get(_SAID_ON[model], "")),
+        "data": data,
+    }
+
+
+def _noon(day: str) -> str:
+    """The table knows days. At noon in UTC nearly every clinic has the same one."""
+    return f"{day}T12:00:00Z"
 
 
 def _data(model: type[EventData], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,11 +191,3 @@ def _column(model: type[EventData], place: tuple[int | str, ...]) -> str:
         ),
         "",
     )
-
-
-def _noon(day: str) -> datetime:
-    return datetime.fromisoformat(f"{day}T12:00:00+00:00")
-
-
-def _day(day: str) -> date:
-    return date.fromisoformat(day)

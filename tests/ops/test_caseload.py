@@ -189,6 +189,7 @@ def test_a_file_without_an_end_of_line_is_read_in_pieces() -> None:
         ({"injury_date": "2025-02-30"}, [("injury_date", "cell.date")]),
         ({"injury_date": "2026-04-01"}, [("injury_date", "date.order")]),
         ({"referred_on": "2027-01-01"}, [("referred_on", "date.range")]),
+        ({"referred_on": "9999-12-31"}, [("referred_on", "date.range")]),
         ({"consent_from": "1999-12-31"}, [("consent_from", "date.range")]),
         ({"medical_clearance": "maybe"}, [("medical_clearance", "cell.answer")]),
         ({"authorised_weeks": "8"}, [("authorisation_required", "cell.required")]),
