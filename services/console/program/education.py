@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.console.program.library import Module, library
@@ -22,8 +21,3 @@ def education(week: PlannedWeek) -> tuple[Taught, ...]:
     """The week's topics in the plan's order."""
     modules = library().modules
     return tuple(Taught(topic, modules.get(topic)) for topic in week.education)
-
-
-def weeks_of(topic: str, weeks: Sequence[PlannedWeek]) -> tuple[int, ...]:
-    """The numbers of the weeks in which a topic is taught."""
-    return tuple(week.number for week in weeks if topic in week.education)

@@ -14,8 +14,8 @@ from workhardening_contracts.planning import PlannedWeek
 from workhardening_contracts.quantity import Quantity
 
 WALK = "home_walk"
-WALK_MINUTES = 20
-"""Most minutes of the walk. It begins with ten and gains two a week: the program's own convention."""
+WALK_MINUTES = (10, 15)
+"""Of the walk in the first week, and the most of it. It gains one a week: the program's own convention."""
 EXERCISES = 3
 """Beside the walk: what is short is done."""
 MINUTES_EACH = 3
@@ -61,7 +61,8 @@ def _serves(exercise: Exercise, asked: Sequence[Asked]) -> bool:
 
 def _walk(week: PlannedWeek, asked: Sequence[Asked], restrictions: Sequence[Restriction]) -> HomeItem | None:
     walk = next(each for each in library().of("home") if each.id == WALK)
-    minutes = min(WALK_MINUTES, 10 + 2 * (week.number - 1))
+    first, most = WALK_MINUTES
+    minutes = min(most, first + week.number - 1)
     for each in asked:
         if each.target.kind == "walk" and each.target.amount.unit in MINUTES_IN:
             left = each.allowed

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -153,7 +154,7 @@ class Library(_Data):
 @cache
 def library() -> Library:
     """What is in `data/`. Raises ValidationError for what is not as it must be."""
-    there = files(__package__) / "data"
+    there = files("services.console.program") / "data"
     exercises = [
         exercise
         for name in ("mobility", "strengthening", "endurance", "job_simulations")
@@ -169,5 +170,5 @@ def library() -> Library:
     return Library.model_validate_json(json.dumps(data))
 
 
-def _read(file: Any) -> dict[str, Any]:
+def _read(file: Traversable) -> dict[str, Any]:
     return tomllib.loads(file.read_text("utf-8"))

@@ -62,7 +62,7 @@ class Report:
     findings: tuple[str, ...]
     demands: tuple[DemandRow, ...]
     next: PlannedWeek | None
-    """What was planned in answer to it: nothing after the last week, after an escalation, before the answer is there."""
+    """What was planned in answer: nothing after the last week, after an escalation, or before the answer is there."""
     forecast: Forecast | None
     """Of this week's assessment, where it is the latest."""
 

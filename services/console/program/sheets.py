@@ -13,7 +13,7 @@ from math import ceil, floor, fsum
 from typing import TypeVar
 
 from services.console.program.library import Block, Exercise, library
-from services.console.program.week import Asked, barring, concerns, forbids, under
+from services.console.program.week import Asked, barring, concerns, under
 from workhardening_contracts.clinic import Restriction
 from workhardening_contracts.planning import PlannedWeek
 from workhardening_contracts.quantity import Quantity, Unit, comparable
@@ -119,8 +119,7 @@ def _length(week: PlannedWeek, restrictions: Sequence[Restriction]) -> tuple[int
     left, by = planned, None
     for each in restrictions:
         if concerns(each, "shift", None, "constant"):
-            unit = None if forbids(each) or each.limit is None else MINUTES_IN.get(each.limit.unit)
-            most = 0 if unit is None or each.limit is None else floor(each.limit.amount * unit)
+            most = _minutes(each.limit, 0)
             if most < left:
                 left, by = most, each
     return left, by
@@ -240,8 +239,8 @@ def _simulated(
     return Item(ways[day % len(ways)], (each.key,), minutes, most, None)
 
 
-def _minutes(allowed: Quantity | None, share: int) -> int:
-    """The most minutes that a demand in a unit of time leaves; `share` where it is in another."""
-    if allowed is None or allowed.unit not in MINUTES_IN:
-        return share
-    return floor(allowed.amount * MINUTES_IN[allowed.unit] + 1e-9)
+def _minutes(most: Quantity | None, otherwise: int) -> int:
+    """An amount of time in whole minutes; `otherwise` where it is none."""
+    if most is None or most.unit not in MINUTES_IN:
+        return otherwise
+    return floor(most.amount * MINUTES_IN[most.unit] + 1e-9)
