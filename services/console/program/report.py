@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from services.console.views import CasePage, DemandChart, VerdictShown
 from workhardening_contracts.demand import MENTAL_KINDS
-from workhardening_contracts.planning import PlannedWeek
+from workhardening_contracts.planning import PlannedWeek, Shortfall
 from workhardening_contracts.progress import Forecast, Reason
 
 MEANS = {
@@ -63,6 +63,8 @@ class Report:
     demands: tuple[DemandRow, ...]
     next: PlannedWeek | None
     """What was planned in answer: nothing after the last week, after an escalation, or before the answer is there."""
+    shortfall: tuple[Shortfall, ...]
+    """What the answering plan will not reach."""
     forecast: Forecast | None
     """Of this week's assessment, where it is the latest."""
 
@@ -73,8 +75,8 @@ def weekly_report(page: CasePage, number: int) -> Report | None:
     if not judged:
         return None
     verdict = judged[-1]
-    answers = [each for each in page.plans if each.version == verdict.plan_version + 1]
-    following = answers[-1].weeks[0] if answers and answers[-1].weeks and not verdict.final else None
+    answer = next((each for each in page.plans if each.version == verdict.plan_version + 1), None)
+    going_on = answer if answer and answer.weeks and not verdict.final else None
     assessed = page.readiness
     return Report(
         verdict=verdict,
@@ -83,16 +85,20 @@ def weekly_report(page: CasePage, number: int) -> Report | None:
         demands=tuple(
             _row(chart, number, verdict.reasons)
             for chart in page.demands
-            if chart.kind not in MENTAL_KINDS and chart.unit != "score"
+            if _physical(chart.key) and chart.unit != "score"
         ),
-        next=following,
+        next=going_on.weeks[0] if going_on else None,
+        shortfall=tuple(each for each in going_on.shortfall if _physical(each.demand)) if going_on else (),
         forecast=assessed.forecast if assessed and assessed.week == number else None,
     )
 
 
 def _findings(reasons: Sequence[Reason]) -> tuple[str, ...]:
-    whole = [each.code for each in reasons if each.demand is None and each.code not in OF_A_DEMAND]
-    return tuple(dict.fromkeys(SAID.get(code, UNNAMED) for code in whole))
+    return tuple(dict.fromkeys(SAID.get(each.code, UNNAMED) for each in reasons if each.code not in OF_A_DEMAND))
+
+
+def _physical(key: str) -> bool:
+    return key.split("/")[0] not in MENTAL_KINDS
 
 
 def _row(chart: DemandChart, number: int, reasons: Sequence[Reason]) -> DemandRow:

@@ -78,6 +78,13 @@ async def test_what_comes_next_is_what_was_planned_in_answer_and_not_what_was_pl
     assert "stands still" in of(stands, 4).means
 
 
+async def test_what_the_plan_will_not_reach_is_told_but_for_mental_demands(page: CasePage) -> None:
+    short = page.plans[0].shortfall[0]
+    mental = short.model_copy(update={"demand": "pace/-/frequent"})
+    answer = replace(page.plans[4], shortfall=(short, mental))
+    assert of(replace(page, plans=(*page.plans[:4], answer)), 4).shortfall == (short,)
+
+
 async def test_nothing_follows_the_last_week(page: CasePage) -> None:
     told = of(judged(page, 4, final=True, verdict="hold"), 4)
     assert told.next is None
