@@ -79,7 +79,7 @@ async def send(door: str, key: str, wanted: Iterator[Batch]) -> AsyncIterator[An
     headers = {"authorization": f"Bearer {key}", "content-type": BATCHED}
     async with httpx.AsyncClient(base_url=door, headers=headers, timeout=60, trust_env=False) as client:
         for batch in wanted:
-            answer = await _post(client, batch.body)
+            answer = await answer_to(client, batch.body)
             events = cast("list[dict[str, Any]]", answer.json()["events"])
             faults = [
                 _fault(line, each["problem"])
@@ -96,8 +96,8 @@ def _fault(line: int, problem: dict[str, Any]) -> Fault:
     return Fault(line, str(problem.get("field", "")), str(problem["code"]), str(problem["detail"]))
 
 
-async def _post(client: httpx.AsyncClient, body: bytes) -> httpx.Response:
-    """The answer to a batch, sent again until there is one: the door knows again what it has."""
+async def answer_to(client: httpx.AsyncClient, body: bytes) -> httpx.Response:
+    """The answer to a batch, sent again until there is one: the door knows again what it has. Raises CommandError."""
     loop = asyncio.get_running_loop()
     until = loop.time() + PATIENCE_S
     delay = 0.25
