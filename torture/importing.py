@@ -34,7 +34,7 @@ from ops.demo import drained
 from ops.target import ROOT, Target, connected, target_of
 
 CLINIC = "north"
-ASSESSED = 0.3
+ASSESSED = 0.1
 """Share of the rows that bring consent and an assessment: cases whose program is about to begin."""
 KILLS = (0.25, 0.75)
 """Where the import is killed, as shares of its events."""
