@@ -106,6 +106,8 @@ class Case:
         self._reassess_on: date | None = None
         self._readiness: Event[ReadinessAssessed] | None = None
         self._signed = False
+        self._signatures: list[str] = []
+        """The assessments that were signed, latest last: one may be replaced while its signature is on its way."""
         self._late: tuple[Sending, ...] = ()
 
     def hear(self, event: Event[Any]) -> list[Sending]:
@@ -260,9 +262,13 @@ class Case:
 
     def _judge_readiness(self, event: Event[ReadinessAssessed]) -> list[Sending]:
         earlier, self._readiness = self._readiness, event
+        found = event.data
+        if found.supersedes is not None:
+            # Told anew, since a session of it was corrected. What was not signed yet waits as before.
+            random = self._random(f"readiness.{found.week}.{len(self._signatures)}")
+            return [self._sign(event, random)] if [found.supersedes] == self._signatures[-1:] else []
         if self._signed:
             return []
-        found = event.data
         random = self._random(f"readiness.{found.week}")
         sendings: list[Sending] = []
         if earlier is not None and random.random() < self._mischief:
@@ -290,6 +296,7 @@ class Case:
 
     def _sign(self, event: Event[ReadinessAssessed], random: Random) -> Sending:
         self._signed = True
+        self._signatures.append(event.id)
         self._week = None
         self.next_close = None
         self.stage = "waiting for the signature to be taken up"
@@ -315,7 +322,8 @@ class Case:
             effective_through=on + timedelta(days=RESTRICTED_DAYS) if restricted else None,
             reason_code="clinical_judgement" if contradicts else None,
         )
-        return self._say(signature, f"signed.{found.week}", on)
+        again = f".{len(self._signatures)}" if len(self._signatures) > 1 else ""
+        return self._say(signature, f"signed.{found.week}{again}", on)
 
     def _light_duty(self) -> Restriction:
         return Restriction(

@@ -118,7 +118,12 @@ class TrendWarning(Contract):
 
 
 class ReadinessAssessed(EventData):
-    """Where the case stands against the job: a recommendation that a clinician signs."""
+    """Where the case stands against the job: a recommendation that a clinician signs.
+
+    A session that is corrected or reported after it may change what it says, and so may a corrected demand profile or
+    baseline: it is then told again with `supersedes`, of the same day and to the same expiry. Only the latest may be
+    signed.
+    """
 
     TYPE: ClassVar[str] = "org.workhardening.progress.readiness.assessed.v1"
 
@@ -143,6 +148,8 @@ class ReadinessAssessed(EventData):
     """Re-tests are dated and expire."""
     final: bool
     """The last assessment of the program: the outcome follows from its signature."""
+    supersedes: EventId | None = None
+    """The id of the ReadinessAssessed event that this one replaces."""
 
 
 class ReadyForWork(EventData):

@@ -284,6 +284,8 @@ def _detail(data: EventData) -> str | None:
     parts += [
         f"{name.replace('_', ' ')} {_said(data, name)}" for name in _TOLD if getattr(data, name, None) is not None
     ]
+    if isinstance(data, ReadinessAssessed) and data.supersedes is not None:
+        parts.append("told anew")
     return ", ".join(parts) or None
 
 

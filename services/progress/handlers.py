@@ -11,9 +11,11 @@ from typing import Any
 from runtime.fold import Handlers, Outcome, Refusal, event_id
 from runtime.policy import Policies
 from services.progress import session_log, signature
+from services.progress.assessing import reassessed, replanned
 from services.progress.policy import Policy
 from services.progress.refusals import REFUSALS
-from services.progress.settle import Name, alerted_since, judging_is_due, settle
+from services.progress.session_log import Entry
+from services.progress.settle import Name, alerted_since, judging_is_due, recounted, settle
 from services.progress.state import (
     AwaitingPlan,
     Closed,
@@ -38,7 +40,7 @@ from workhardening_contracts.clinic import (
     SessionRecorded,
 )
 from workhardening_contracts.envelope import Event
-from workhardening_contracts.intake import CaseOpened
+from workhardening_contracts.intake import AssessmentCompleted, CaseOpened
 from workhardening_contracts.planning import PlanIssued, PlanRevised
 from workhardening_contracts.progress import CaseClosed
 
@@ -58,6 +60,19 @@ def on_case_opened(state: State | None, event: Event[CaseOpened], policy: Policy
     return Outcome(state or Opened(clinic=event.data.clinic, opened_on=event.data.opened_on))
 
 
+def on_assessment_completed(state: State | None, event: Event[AssessmentCompleted], policy: Policy) -> Result:
+    """Another demand profile or baseline: the plan follows next week, the latest readiness is told anew at once.
+
+    What is known before there is a plan comes with the plan.
+    """
+    match state:
+        case InProgram(withdrawn=None):
+            now, emitted = reassessed(state, event.data, policy, _naming(event))
+            return Outcome(now, emit=emitted)
+        case _:
+            return Outcome(state)
+
+
 def on_plan_issued(state: State | None, event: Event[PlanIssued], policy: Policy) -> Result:
     """The program begins. Issued again, the plan counts as long as nothing was judged against the earlier one."""
     match state:
@@ -75,7 +90,7 @@ def on_plan_issued(state: State | None, event: Event[PlanIssued], policy: Policy
             )
             return _settled(begun, event, policy)
         case InProgram(weeks_judged=0):
-            return _settled(state.model_copy(update={"plan": _in_hand(event.data)}), event, policy)
+            return _settled(replanned(state, _in_hand(event.data)), event, policy)
         case _:
             return Outcome(state)
 
@@ -93,18 +108,21 @@ def on_plan_revised(state: State | None, event: Event[PlanRevised], policy: Poli
                 return Outcome(state)
             if event.data.frozen:
                 return _settled(state.model_copy(update={"status": Frozen(verdict=awaited)}), event, policy)
-            resumed: dict[str, Any] = {"plan": _in_hand(event.data), "status": Judging()}
+            resumed: dict[str, Any] = {"status": Judging()}
             if isinstance(state.status, Frozen):
                 # The day of the assessment itself is not cleared: an alert of that day may have come after it.
                 answered = event.data.assessed_on or event.data.effective_from
                 resumed["cleared_through"] = answered - timedelta(days=1)
-            return _settled(state.model_copy(update=resumed), event, policy)
+            return _settled(replanned(state, _in_hand(event.data)).model_copy(update=resumed), event, policy)
         case _:
             return Outcome(state)
 
 
 def on_session_recorded(state: State | None, event: Event[SessionRecorded], policy: Policy) -> Result:
-    """Record it; one that comes after its week was closed is kept apart from that week's verdict."""
+    """Record it; one that comes after its week was closed is kept apart from that week's verdict.
+
+    What it changes of the latest readiness is told at once: that may be signed next.
+    """
     match state:
         case None:
             return Outcome(None, wait=True)
@@ -114,14 +132,16 @@ def on_session_recorded(state: State | None, event: Event[SessionRecorded], poli
                 return _refused(state, refused)
             if session_log.reported_on(state.log, session.held_on) is not None:
                 return _refused(state, "session_exists")
-            entry = session_log.entry(event.id, session, state.closed_through)
-            return Outcome(state.model_copy(update={"log": (*state.log, entry)}))
+            return _reported(state, session_log.entry(event.id, session, state.closed_through), event, policy)
         case _:
             return _refused(state, "case_closed")
 
 
 def on_session_corrected(state: State | None, event: Event[SessionCorrected], policy: Policy) -> Result:
-    """Record the correction beside what it replaces: a week that was closed before is judged on what was known then."""
+    """Record the correction beside what it replaces: a week that was closed before is judged on what was known then.
+
+    As in `on_session_recorded`, what it changes of the latest readiness is told at once.
+    """
     match state:
         case None:
             return Outcome(None, wait=True)
@@ -137,7 +157,7 @@ def on_session_corrected(state: State | None, event: Event[SessionCorrected], po
             if there is not None and there.id != replaced:
                 return _refused(state, "session_exists")
             entry = session_log.entry(event.id, session, state.closed_through, replaces=replaced)
-            return Outcome(state.model_copy(update={"log": (*state.log, entry)}))
+            return _reported(state, entry, event, policy)
         case _:
             return _refused(state, "case_closed")
 
@@ -284,6 +304,12 @@ def _unrecordable(state: Opened | InProgram, session: Session, event: Event[Any]
     return "too_many_reports" if len(state.log) >= MOST_REPORTS else None
 
 
+def _reported(state: Opened | InProgram, entry: Entry, event: Event[Any], policy: Policy) -> Result:
+    known = state.model_copy(update={"log": (*state.log, entry)})
+    counted = recounted(known, policy, _naming(event)) if isinstance(known, InProgram) else None
+    return Outcome(known) if counted is None else Outcome(counted[0], emit=counted[1])
+
+
 def _settled(state: InProgram, event: Event[Any], policy: Policy) -> Result:
     settled, emitted = settle(state, policy, _naming(event))
     return Outcome(settled, emit=emitted)
@@ -305,6 +331,7 @@ def handlers(policies: Policies[Policy]) -> Handlers[Any, Policy]:
         State,
         {
             CaseOpened: on_case_opened,
+            AssessmentCompleted: on_assessment_completed,
             PlanIssued: on_plan_issued,
             PlanRevised: on_plan_revised,
             SessionRecorded: on_session_recorded,

@@ -41,7 +41,7 @@ REFUSALS: dict[str, tuple[str, str, str | None]] = {
         "/readiness_event",
     ),
     "readiness_superseded": (
-        "this is not the latest readiness assessment, or a week that was closed since is being judged",
+        "this is not the latest readiness assessment: a later report or week replaced it, or is about to",
         "sign the latest ReadinessAssessed event",
         "/readiness_event",
     ),

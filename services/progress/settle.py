@@ -7,14 +7,14 @@ A safety alert does not wait for the week: it is judged as soon as a day is clos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
-from services.progress import forecast, readiness, session_log, verdict
+from services.progress import assessing, session_log, verdict
+from services.progress.assessing import Name, is_news
 from services.progress.policy import Policy
 from services.progress.session_log import Entry
 from services.progress.state import (
-    Assessed,
     AwaitingPlan,
     AwaitingSignature,
     Closed,
@@ -29,7 +29,6 @@ from workhardening_contracts.progress import (
     AttendanceLapsed,
     CaseClosed,
     CaseEscalated,
-    ReadinessAssessed,
     WeekAdvanced,
     WeekHeld,
     WeekRegressed,
@@ -44,8 +43,6 @@ VERDICTS: dict[verdict.Verdict, type[WeekAdvanced | WeekHeld | WeekRegressed | C
     "escalate": CaseEscalated,
 }
 
-Name = Callable[[int], str]
-"""The id of the nth event that is emitted."""
 Step = tuple[InProgram | Closed, list[EventData]]
 
 
@@ -73,7 +70,7 @@ def judging_is_due(case: InProgram, closed_through: date | None) -> bool:
 
 def alerted_since(case: InProgram) -> bool:
     """Whether a safety alert was reported that no verdict, and so no readiness, has counted yet."""
-    return any(each.alerts and _is_news(each, case) for each in session_log.current(case.log))
+    return any(each.alerts and is_news(each, case) for each in session_log.current(case.log))
 
 
 def close(case: InProgram, outcome: Outcome, on: date, reason_code: str) -> tuple[Closed, list[EventData]]:
@@ -85,26 +82,49 @@ def close(case: InProgram, outcome: Outcome, on: date, reason_code: str) -> tupl
         reason_code=reason_code,
         weeks_judged=case.weeks_judged,
     )
-    return Closed(clinic=case.clinic, outcome=outcome, readiness=case.readiness), [event]
+    kept = case.readiness and case.readiness.model_copy(update={"basis": None})
+    return Closed(clinic=case.clinic, outcome=outcome, readiness=kept), [event]
 
 
 def _step(case: InProgram, policy: Policy, name: Name) -> Step | None:
     """The next step, or None. A withdrawal comes last: it ends the case after all that was closed before it."""
+    if (counted := recounted(case, policy, name)) is not None:
+        return counted
     closed_through = case.withdrawn.closed_through if case.withdrawn else case.closed_through
     match case.status:
         case Judging() if through := _judged_on(case, case.plan.week.starts_on, case.plan.week.ends_on, closed_through):
             return _judge(case, through, policy, name)
         case AwaitingSignature() if case.readiness and _reaches(closed_through, case.readiness.expires_on + DAY):
             return close(case, "not_ready", case.readiness.expires_on, "unsigned")
-        case Frozen():
-            last = case.plan.week.ends_on + WEEK * policy.max_frozen_weeks
-            if _reaches(closed_through, last):
-                return close(case, "discontinued", last, "frozen_too_long")
+        case Frozen() if _reaches(closed_through, last := _frozen_until(case, policy)):
+            return close(case, "discontinued", last, "frozen_too_long")
         case _:
             pass
     if case.withdrawn and not judging_is_due(case, closed_through):
         return close(case, "withdrawn", case.withdrawn.on, case.withdrawn.reason_code)
     return None
+
+
+def recounted(case: InProgram, policy: Policy, name: Name) -> tuple[InProgram, list[EventData]] | None:
+    """Count the reports that came since the latest assessment; None: there is none to count. See `assessing`."""
+
+    def moved_on(closed_through: date | None) -> bool:
+        match case.status:
+            case Judging():
+                week = case.plan.week
+                return _judged_on(case, week.starts_on, week.ends_on, closed_through) is not None
+            case AwaitingPlan():
+                return judging_is_due(case, closed_through)
+            case Frozen():
+                return _reaches(closed_through, _frozen_until(case, policy))
+            case AwaitingSignature():
+                return case.readiness is not None and _reaches(closed_through, case.readiness.expires_on + DAY)
+
+    return assessing.recounted(case, moved_on, policy, name)
+
+
+def _frozen_until(case: InProgram, policy: Policy) -> date:
+    return case.plan.week.ends_on + WEEK * policy.max_frozen_weeks
 
 
 def _judged_on(case: InProgram, starts_on: date, ends_on: date, closed_through: date | None) -> date | None:
@@ -117,7 +137,7 @@ def _judged_on(case: InProgram, starts_on: date, ends_on: date, closed_through: 
         if not _reaches(closed_through, day):
             return None
         view = session_log.as_of(case.log, day)
-        if any(each.alerts and each.held_on <= day and _is_news(each, case) for each in view):
+        if any(each.alerts and each.held_on <= day and is_news(each, case) for each in view):
             return day
     return ends_on
 
@@ -129,7 +149,7 @@ def _judge(case: InProgram, through: date, policy: Policy, name: Name) -> Step:
     judged = verdict.judge(
         week,
         [each for each in view if week.starts_on <= each.held_on <= through],
-        [each for each in view if each.held_on < week.starts_on and _is_news(each, case)],
+        [each for each in view if each.held_on < week.starts_on and is_news(each, case)],
         case.plan.baseline_pain,
         _before(case, view, policy),
         policy,
@@ -143,20 +163,12 @@ def _judge(case: InProgram, through: date, policy: Policy, name: Name) -> Step:
         closed, ending = close(after, "discontinued", week.ends_on, "no_compliance_or_gain")
         return closed, events + ending
     if final or week.number >= policy.readiness_from_week:
-        assessed = _readiness(after, through, view, judged.alerts, final, policy)
+        basis = assessing.basis_of(after, through, judged.alerts, final=final)
+        told = assessing.assess(after, basis, after.log[: basis.reports], policy)
         after = after.model_copy(
-            update={
-                "readiness": Assessed(
-                    id=name(len(events)),
-                    readiness=assessed.readiness,
-                    expires_on=assessed.expires_on,
-                    final=final,
-                    activities=readiness.activities(case.plan.job),
-                    zones=readiness.zones(case.plan.job),
-                )
-            }
+            update={"readiness": assessing.signable(name(len(events)), told, basis.job or case.plan.job, basis)}
         )
-        events.append(assessed)
+        events.append(told)
     if final:
         status = AwaitingSignature()
     elif judged.verdict == "escalate":
@@ -201,8 +213,8 @@ def _verdict(case: InProgram, through: date, judged: verdict.Judgement, final: b
 def _after(case: InProgram, through: date, judged: verdict.Judgement, policy: Policy) -> InProgram:
     """The case with this week counted."""
     week = case.plan.week
-    # The next assessment looks back `retest_days`, and an alert can bring it on the very next day.
-    keep_from = through + DAY - timedelta(days=policy.retest_days) + DAY
+    # This assessment looks back `retest_days`, and may have to be told anew.
+    keep_from = through - timedelta(days=policy.retest_days) + DAY
     points = (Point(week=week.number, demand=key, amount=amount) for key, amount in judged.best.items())
     return case.model_copy(
         update={
@@ -216,46 +228,6 @@ def _after(case: InProgram, through: date, judged: verdict.Judgement, policy: Po
     )
 
 
-def _readiness(
-    case: InProgram, through: date, view: Sequence[Entry], alerts: Sequence[str], final: bool, policy: Policy
-) -> ReadinessAssessed:
-    week = case.plan.week
-    standing = readiness.assess(case.plan.job, view, through, alerts, case.plan.baseline_pain, policy)
-    unmet = _unmet(case, standing)
-    return ReadinessAssessed(
-        clinic=case.clinic,
-        week=week.number,
-        readiness=standing.readiness,
-        standings=standing.demands,
-        restrictions=standing.restrictions,
-        vetoes=standing.vetoes,
-        confidence=standing.confidence,
-        shift_hours_days=standing.shift_hours_days,
-        flags=standing.flags,
-        forecast=forecast.forecast(unmet, week.number, policy.forecast_weeks, barred=not standing.met),
-        warnings=forecast.warnings(unmet, case.plan.total_weeks, policy.forecast_weeks, policy.gain),
-        assessed_through=through,
-        expires_on=readiness.expires_on(through, policy),
-        final=final,
-    )
-
-
-def _unmet(case: InProgram, standing: readiness.Standing) -> dict[str, list[tuple[int, float]]]:
-    """Each unmet deciding demand's weeks so far, as shares of what is required, at most twice it.
-
-    What is beyond that says nothing on when it is reached, and a demand of next to nothing would make it infinite.
-    """
-    return {
-        each.demand: [
-            (point.week, min(2.0, point.amount / each.required.amount))
-            for point in case.trend
-            if point.demand == each.demand and each.required.amount > 0
-        ]
-        for each in verdict.deciding(standing.demands)
-        if not each.met
-    }
-
-
 def _before(case: InProgram, view: Sequence[Entry], policy: Policy) -> verdict.Before:
     """What the weeks before left behind. A flare counts also where it was reported late."""
     starts_on = case.plan.week.starts_on
@@ -265,14 +237,6 @@ def _before(case: InProgram, view: Sequence[Entry], policy: Policy) -> verdict.B
     for point in case.trend:
         best[point.demand] = max(point.amount, best.get(point.demand, 0.0))
     return verdict.Before(holds=case.holds, flared=flared > 0, stalled=case.stalled, best=best)
-
-
-def _is_news(each: Entry, case: InProgram) -> bool:
-    """Whether no verdict has counted this report yet, and no assessment has answered its alerts."""
-    if case.cleared_through is not None and each.held_on <= case.cleared_through:
-        return False
-    judged = case.judged_through
-    return judged is None or each.held_on > judged or not session_log.known_by(each, judged)
 
 
 def _from(name: Name, first: int) -> Name:

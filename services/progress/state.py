@@ -46,6 +46,14 @@ class PlanInHand(Contract):
     week: PlannedWeek
 
 
+class Corrected(Contract):
+    """Job and baseline as intake completed them last, where the plan in hand still rests on others."""
+
+    job: DemandProfile
+    baseline_pain: float
+    assessed_on: date
+
+
 class Judging(Contract):
     """The plan's week is judged as soon as it is closed."""
 
@@ -86,6 +94,21 @@ class Point(Contract):
     """In the demand's unit."""
 
 
+class Basis(Contract):
+    """What an assessment rests on. The plan moves on, and a later report may change what the assessment says."""
+
+    week: int
+    total_weeks: int
+    baseline_pain: float
+    through: date
+    alerts: tuple[str, ...]
+    final: bool
+    reports: int
+    """So many of the log's reports are counted in it, or do not concern it."""
+    job: DemandProfile | None = None
+    """None where it is that of the plan in hand, which it nearly always is."""
+
+
 class Assessed(Contract):
     """The latest readiness, which may be signed."""
 
@@ -97,6 +120,8 @@ class Assessed(Contract):
     activities: tuple[str, ...] = ()
     """What a signed restriction may name: the job's kinds, mental ones left out."""
     zones: tuple[str, ...] = ()
+    basis: Basis | None = None
+    """None once the program is over: reports are taken no more. And of a case that an earlier release assessed."""
 
 
 class InProgram(Contract):
@@ -106,6 +131,7 @@ class InProgram(Contract):
     clinic: str
     opened_on: date | None = None
     plan: PlanInHand
+    corrected: Corrected | None = None
     status: Status
     log: tuple[Entry, ...]
     closed_through: date | None

@@ -11,6 +11,8 @@ from simulator.clinic import opened
 from simulator.cohort import reference
 from simulator.ledger import Sending
 from simulator.workers import Fate, Worker
+from tests.services.console.cases import readiness
+from tests.services.notify.cases import event
 from tests.simulator.program import Program, live
 from workhardening_contracts.clinic import (
     AssessmentRecorded,
@@ -141,6 +143,18 @@ def test_a_safety_stop_leads_to_another_assessment_or_out_of_the_program() -> No
             assessments = {data.assessed_on for data in said(sent, AssessmentRecorded)}
             assert stopped.outcome == "withdrawn" or max(assessments) > MONDAY + timedelta(days=7)
     assert outcomes == {True, False}
+
+
+def test_who_signed_what_was_replaced_meanwhile_signs_what_replaced_it_and_nobody_else_does() -> None:
+    first = readiness("first", final=True)
+    anew = event(first.data.model_copy(update={"supersedes": "first"}), "anew")
+    signing, waiting = case(), case()
+    (signed,) = said(signing.hear(first), ReadinessSigned)
+    assert waiting.hear(anew) == []
+    (again,) = signing.hear(anew)
+    assert [each.readiness_event for each in (signed, *said([again], ReadinessSigned))] == ["first", "anew"]
+    assert again.envelope.id.endswith("signed.2.2"), "another event, not the first one said twice"
+    assert signing.hear(event(first.data.model_copy(update={"supersedes": "other"}), "third")) == []
 
 
 def test_a_signature_follows_the_recommendation_or_gives_its_reason() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from torture.reference import numbers, sessions, verdict
+from torture.reference import anew, numbers, sessions, verdict
 from torture.reference.replay import Event, Json, Model, Refused, State, Waits, on_erased, own_id
 
 Answer = tuple[State, list[tuple[str, Json]]]
@@ -42,11 +42,11 @@ def on_plan_issued(state: State, event: Event) -> Answer:
         state |= {
             "phase": "in_program", "status": "judging", "plan": _in_hand(event.data), "judged_through": None,
             "cleared_through": None, "weeks_judged": 0, "holds": 0, "stalled": 0, "best": {},
-            "readiness": None, "awaits": None,
+            "readiness": None, "awaits": None, "corrected": None,
         }  # fmt: skip
         return _settled(state, event)
     if state["phase"] == "in_program" and state["weeks_judged"] == 0:
-        state["plan"] = _in_hand(event.data)
+        _take_in_hand(state, event.data)
         return _settled(state, event)
     return state, []
 
@@ -63,8 +63,16 @@ def on_plan_revised(state: State, event: Event) -> Answer:
         return _settled(state, event)
     if state["status"] == "frozen":
         state["cleared_through"] = _days(plan.get("assessed_on") or plan["effective_from"], -1)
-    state |= {"plan": _in_hand(plan), "status": "judging", "awaits": None}
+    _take_in_hand(state, plan)
+    state |= {"status": "judging", "awaits": None}
     return _settled(state, event)
+
+
+def _take_in_hand(state: Json, plan: Json) -> None:
+    state["plan"] = _in_hand(plan)
+    known = state["corrected"]
+    if known and (known["job"], known["baseline_pain"]) == (plan["job"], plan["baseline_pain"]):
+        state["corrected"] = None
 
 
 def _in_hand(plan: Json) -> Json:
@@ -84,7 +92,7 @@ def on_session_recorded(state: State, event: Event) -> Answer:
     if any(each["held_on"] == session["held_on"] for each in sessions.standing(state["log"])):
         raise Refused("session_exists")
     state["log"].append(sessions.report(event.id, session, state["closed_through"]))
-    return state, []
+    return state, _counted(state, event, 0)
 
 
 def on_session_corrected(state: State, event: Event) -> Answer:
@@ -99,7 +107,7 @@ def on_session_corrected(state: State, event: Event) -> Answer:
     if there and there[0] != replaced:
         raise Refused("session_exists")
     state["log"].append(sessions.report(event.id, session, state["closed_through"], replaced))
-    return state, []
+    return state, _counted(state, event, 0)
 
 
 def on_day_closed(state: State, event: Event) -> Answer:
@@ -211,6 +219,7 @@ def _settled(state: Json, event: Event) -> Answer:
     """Take every step that the facts allow; a withdrawal comes last."""
     said: list[tuple[str, Json]] = []
     while state["phase"] == "in_program":
+        said += _counted(state, event, len(said))
         leaving = state["withdrawn"]
         closed = (leaving["closed_through"] if leaving else state["closed_through"]) or ""
         readiness, week = state["readiness"], state["plan"]["week"]
@@ -264,14 +273,39 @@ def _judged(state: Json, through: str, event: Event, before: int) -> tuple[Json,
         state, closing = _closed(state, "discontinued", week["ends_on"], "no_compliance_or_gain")
         return state, said + closing
     if final or week["number"] >= numbers.READINESS_FROM:
-        assessed = verdict.assess(state, through, found["view"], found["alerts"]) | {"final": final}
+        known = sum(sessions.in_time(each, through) for each in state["log"])
+        plan = anew.as_known(plan, state["corrected"], through)
+        on = {"plan": plan, "through": through, "alerts": found["alerts"], "reports": known}
+        assessed = verdict.assess(plan, through, found["view"], found["alerts"])[0] | {"final": final}
         state["readiness"] = {name: assessed[name] for name in ("readiness", "expires_on", "final")}
         state["readiness"] |= {"id": own_id("progress", event, before + len(said)), "job": plan["job"]["demands"]}
-        said.append(("progress.readiness.assessed", clinic | assessed))
+        state["readiness"]["on"] = on
+        said.append(("progress.readiness.assessed", clinic | assessed | {"supersedes": None}))
     state["status"] = "awaiting_signature" if final else "frozen" if found["verdict"] == "escalate" else "awaiting_plan"
     if final:
         state["awaits"] = None
     return state, said
+
+
+def _counted(state: Json, event: Event, before: int) -> list[tuple[str, Json]]:
+    """What is said anew for the reports that came since the latest readiness."""
+    if state["phase"] != "in_program" or state["readiness"] is None:
+        return []
+    return anew.by_reports(state, event, before, lambda closed: _gone_on(state, closed))
+
+
+def _gone_on(state: Json, closed: str) -> bool:
+    """Whether, with that day closed, the next week is due or the case is over."""
+    week = state["plan"]["week"]
+    match state["status"]:
+        case "judging":
+            return _judged_on(state, week["starts_on"], week["ends_on"], closed) is not None
+        case "frozen":
+            return closed >= _days(week["ends_on"], 7 * numbers.FROZEN_WEEKS)
+        case "awaiting_signature":
+            return closed > state["readiness"]["expires_on"]
+        case _:
+            return _waits_for_plan(state, closed)
 
 
 def _closed(state: Json, outcome: str, on: str, reason: str) -> tuple[Json, list[tuple[str, Json]]]:
@@ -350,6 +384,7 @@ MODEL = Model(
     "progress",
     {
         "intake.case.opened": on_case_opened,
+        "intake.assessment.completed": anew.on_assessment_completed,
         "planning.plan.issued": on_plan_issued,
         "planning.plan.revised": on_plan_revised,
         "clinic.session.recorded": on_session_recorded,

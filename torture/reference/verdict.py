@@ -100,15 +100,15 @@ def is_news(each: Json, case: Json) -> bool:
     return judged is None or each["held_on"] > judged or not sessions.in_time(each, judged)
 
 
-def assess(case: Json, through: str, view: list[Json], alerts: list[str]) -> Json:
-    """Readiness at the end of a day. What failed outranks what is not known."""
-    plan = case["plan"]
+def assess(plan: Json, through: str, view: list[Json], alerts: list[str]) -> tuple[Json, Json]:
+    """Readiness at the end of a day, and what else is told with it. What failed outranks what is not known."""
     since = (date.fromisoformat(through) - timedelta(days=numbers.RETEST_DAYS)).isoformat()
     valid = sessions.attended([each for each in view if since < each["held_on"] <= through])
     did = sessions.shown(valid)
     met: dict[str, bool | None] = {}
+    most: dict[str, float | None] = {}
     for demand in plan["job"]["demands"]:
-        top = amounts.best(did, demand)
+        top = most[amounts.key(demand)] = amounts.best(did, demand)
         met[amounts.key(demand)] = None if top is None else top >= _required(demand) * (1 - 1e-9)
     decide = amounts.deciding(plan["job"]["demands"])
     critical = [met[amounts.key(demand)] for demand in decide]
@@ -132,7 +132,16 @@ def assess(case: Json, through: str, view: list[Json], alerts: list[str]) -> Jso
         readiness = "insufficient_data"
     else:
         readiness = "meets_with_restrictions" if restrictions else "meets"
-    return {
+    last_pain = valid[-1].get("pain_after") if valid else None
+    beside = {
+        "shown": most,
+        "asked": [
+            [amounts.key(each), each["critical"], _required(each), each["amount"]] for each in plan["job"]["demands"]
+        ],
+        "shift": [shift, plan["job"]["shift_hours"] > shift],
+        "pain_above_baseline": last_pain is not None and last_pain > plan["baseline_pain"],
+    }
+    assessed = {
         "readiness": readiness,
         "standings": met,
         "restrictions": restrictions,
@@ -142,6 +151,7 @@ def assess(case: Json, through: str, view: list[Json], alerts: list[str]) -> Jso
         "assessed_through": through,
         "expires_on": (date.fromisoformat(through) + timedelta(days=numbers.RETEST_DAYS)).isoformat(),
     }
+    return assessed, beside
 
 
 def _required(demand: Json) -> float:

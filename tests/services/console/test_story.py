@@ -23,6 +23,7 @@ from tests.services.notify.cases import (
     LIMIT,
     MONDAY,
     consent,
+    event,
     grant,
     opened,
     plan,
@@ -137,6 +138,18 @@ def test_the_timeline_goes_back_page_by_page_and_leaves_nothing_out() -> None:
             break
         before = int(following)
     assert found == ["readiness.signed", "week.advanced", "plan.issued", "assessment.completed", "case.opened"]
+
+
+def test_a_readiness_that_was_told_anew_is_the_one_that_is_shown_and_says_so() -> None:
+    first = readiness("assessed-1", is_="meets")
+    anew = event(first.data.model_copy(update={"supersedes": "assessed-1", "readiness": "not_yet"}), "assessed-2")
+    read = told(opened(), plan(), first, anew)
+    shown = story.readiness(read)
+    assert shown is not None
+    assert (shown.event_id, shown.readiness) == ("assessed-2", "not_yet")
+    newest, before = story.timeline(read, None, 2)[0]
+    assert newest.detail == "week 2, readiness not yet, told anew"
+    assert before.detail == "week 2, readiness meets"
 
 
 def test_an_event_that_can_no_longer_be_read_is_left_out_and_hides_no_other() -> None:
