@@ -30,6 +30,14 @@ from workhardening_contracts.envelope import Unreadable, strict_json
 log = structlog.get_logger("fhir")
 
 FHIR = "application/fhir+json"
+
+
+class FhirResponse(JSONResponse):
+    """A resource as FHIR's JSON."""
+
+    media_type = FHIR
+
+
 MAX_BUNDLE = 256 * 1024
 """Bytes. A referral with a whole assessment, or a week's sessions, stays below half of it."""
 
@@ -66,19 +74,19 @@ _RESOURCE: dict[str, Any] = {
 }
 
 
-@router.get("/fhir/metadata", response_class=JSONResponse, responses={**problems(401, 403), **_said(200)})
-async def metadata(clinic: Caller) -> JSONResponse:
+@router.get("/fhir/metadata", response_class=FhirResponse, responses={**problems(401, 403), **_said(200)})
+async def metadata(clinic: Caller) -> FhirResponse:
     """What this door can do."""
     return _fhir(capability_statement())
 
 
 @router.post(
     "/fhir",
-    response_class=JSONResponse,
+    response_class=FhirResponse,
     responses={**problems(401, 403), **_said(200, 409, 413, 422, 503)},
     openapi_extra=_RESOURCE,
 )
-async def post_transaction(request: Request, clinic: Caller, desk: AtDesk) -> JSONResponse:
+async def post_transaction(request: Request, clinic: Caller, desk: AtDesk) -> FhirResponse:
     """Take in a transaction Bundle. Answered by a Bundle that says of each entry what became of it."""
     try:
         bundle = await _document(request)
@@ -96,12 +104,12 @@ async def post_transaction(request: Request, clinic: Caller, desk: AtDesk) -> JS
 
 @router.post(
     "/fhir/{kind}",
-    response_class=JSONResponse,
+    response_class=FhirResponse,
     status_code=202,
     responses={**problems(401, 403), **_said(202, 404, 409, 413, 422, 503)},
     openapi_extra=_RESOURCE,
 )
-async def post_resource(request: Request, kind: str, clinic: Caller, desk: AtDesk) -> JSONResponse:
+async def post_resource(request: Request, kind: str, clinic: Caller, desk: AtDesk) -> FhirResponse:
     """Take in one resource. What an event is made of more than one goes in a transaction Bundle."""
     try:
         if kind not in RANK:
@@ -194,5 +202,5 @@ def _response(bundle: Mapping[str, Any], said: Sequence[Said], issues: Sequence[
     return {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
 
 
-def _fhir(resource: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(resource, status, dict(headers or {}), FHIR)
+def _fhir(resource: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> FhirResponse:
+    return FhirResponse(resource, status, dict(headers or {}))
