@@ -19,7 +19,7 @@ from runtime.migrate import MigrationError
 # Importing a module of commands registers them.
 COMMANDS = (
     "running", "looking", "reconciling", "partners", "endpoints", "subscriptions", "keys", "erasing", "auditing",
-    "library", "demands", "tracing", "status", "tailing", "importing",
+    "library", "demands", "tracing", "status", "tailing", "importing", "outcomes",
 )  # fmt: skip
 
 

@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ops import story, traces
+from ops.outcomes import ends_table
 from ops.reconcile import Reconciliation
 from ops.target import ROOT, Target
-from simulator import outcomes
+from services.console import outcomes
 
 if TYPE_CHECKING:
     from ops.demo import Finished
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 async def show(finished: Finished, console: Console) -> None:
     """Print what a stranger wants to see: outcomes, topics, the reconciliation, one story and its trace."""
-    console.print(_outcome_table(finished.result))
+    title = "outcomes beside the published benchmark (36 programmes, AJOT 1994)"
+    console.print(ends_table(title, outcomes.table(Counter(finished.result.outcomes.values()))))
     console.print(_topic_table(finished.reconciliation))
     console.print(_reconciliation_table(finished.reconciliation))
     _print_untidy(finished.result, console)
@@ -120,7 +122,7 @@ async def as_document(finished: Finished) -> dict[str, Any]:
         "out_of_order": found.out_of_order,
         "holds": finished.good,
         "consumers": {name: asdict(figures) for name, figures in found.consumers.items()},
-        "outcomes": [asdict(row) for row in outcomes.table(finished.result.outcomes.values())],
+        "outcomes": [asdict(row) for row in outcomes.table(Counter(finished.result.outcomes.values()))],
         "webhooks": found.webhooks,
         "topics": found.topics,
         "untidy": _untidy(finished.result),
@@ -157,19 +159,6 @@ def write_report(document: Mapping[str, Any], path: Path) -> None:
     draft = path.with_suffix(path.suffix + ".part")
     draft.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
     draft.replace(path)
-
-
-def _outcome_table(result: CohortResult) -> Table:
-    table = Table(title="outcomes beside the published benchmark (36 programmes, AJOT 1994)", title_justify="left")
-    for column in ("", "cases", "of", "%", "95 % interval", "published %"):
-        table.add_column(column, justify="left" if not column else "right")
-    for row in outcomes.table(result.outcomes.values()):
-        interval = "" if row.low is None or row.high is None else f"{row.low:.1f} to {row.high:.1f}"
-        table.add_row(
-            row.name, str(row.count), str(row.of), "" if row.percent is None else f"{row.percent:.1f}", interval,
-            "" if row.published is None else f"{row.published:.1f}",
-        )  # fmt: skip
-    return table
 
 
 def _topic_table(found: Reconciliation) -> Table:

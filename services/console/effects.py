@@ -34,11 +34,26 @@ async def write_lines(connection: Connection, rows: Sequence[LineRow]) -> None:
         [row.last_event_at for row in last],
         [row.rank for row in last],
     )
+    asked = [(row, each) for row in last for each in row.follow_ups]
+    if asked:
+        await connection.execute(
+            SQL["write_follow_ups"],
+            [row.case_ref for row, _ in asked],
+            [row.clinic for row, _ in asked],
+            [each.month for _, each in asked],
+            [each.due_on for _, each in asked],
+            [each.lapses_on for _, each in asked],
+            [each.returned for _, each in asked],
+            [each.as_of for _, each in asked],
+            [each.working for _, each in asked],
+            [each.reinjured for _, each in asked],
+        )
     await connection.execute(SQL["tell_changed"], CHANGED, [f"{row.case_ref} {row.clinic}" for row in last])
 
 
 async def remove_lines(connection: Connection, rows: Sequence[RemoveLine]) -> None:
     await connection.execute(SQL["remove_lines"], [row.case_ref for row in rows])
+    await connection.execute(SQL["remove_follow_ups"], [row.case_ref for row in rows])
     await connection.execute(SQL["tell_changed"], CHANGED, [f"{row.case_ref} {row.clinic}" for row in rows])
 
 

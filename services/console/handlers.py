@@ -15,7 +15,17 @@ from pydantic import BaseModel
 from runtime.fold import Handlers, Outcome
 from runtime.policy import Policies
 from services.console.line import VERDICTS, RemoveLine, line
-from services.console.state import MAX_SIGNATURES, Assessed, Followed, Judged, Planned, Referred, Signed
+from services.console.state import (
+    MAX_FOLLOW_UPS,
+    MAX_SIGNATURES,
+    Assessed,
+    Followed,
+    FollowedUp,
+    Judged,
+    Planned,
+    Referred,
+    Signed,
+)
 from services.table import table
 from workhardening_contracts import registry
 from workhardening_contracts.clinic import (
@@ -65,7 +75,7 @@ class Policy(BaseModel):
 
 Result = Outcome[Followed]
 Judging = WeekAdvanced | WeekHeld | WeekRegressed | CaseEscalated
-_ANSWERABLE = frozenset({ReadinessSigned.TYPE, CaseWithdrawn.TYPE})
+_ANSWERABLE = frozenset({ReadinessSigned.TYPE, CaseWithdrawn.TYPE, FollowUpRecorded.TYPE})
 
 
 def on_case_opened(state: Followed | None, event: Event[CaseOpened], policy: Policy) -> Result:
@@ -118,7 +128,7 @@ def on_readiness_revoked(state: Followed | None, event: Event[ReadinessRevoked],
 
 
 def on_case_closed(state: Followed | None, event: Event[CaseClosed], policy: Policy) -> Result:
-    return _with(state, event, outcome=event.data.outcome)
+    return _with(state, event, outcome=event.data.outcome, closed_on=event.data.closed_on)
 
 
 def on_told(state: Followed | None, event: Event[ConsentChanged | AttendanceLapsed], policy: Policy) -> Result:
@@ -142,6 +152,14 @@ def on_case_withdrawn(state: Followed | None, event: Event[CaseWithdrawn], polic
     if state is None:
         return Outcome(None, wait=True)
     return _with(state, event, withdrawals=(*state.withdrawals, event.id)[-MAX_SIGNATURES:])
+
+
+def on_follow_up_recorded(state: Followed | None, event: Event[FollowUpRecorded], policy: Policy) -> Result:
+    if state is None:
+        return Outcome(None, wait=True)
+    said = event.data
+    word = FollowedUp(id=event.id, month=said.month, as_of=said.as_of, reinjured=said.reinjured, working=said.working)
+    return _with(state, event, follow_ups=(*state.follow_ups, word)[-MAX_FOLLOW_UPS:])
 
 
 def on_event_rejected(state: Followed | None, event: Event[EventRejected], policy: Policy) -> Result:
@@ -201,7 +219,7 @@ ON: dict[type[EventData], Callable[..., Result]] = {
     DayClosed: on_reported,
     ReadinessSigned: on_readiness_signed,
     ReadinessWithdrawn: on_reported,
-    FollowUpRecorded: on_reported,
+    FollowUpRecorded: on_follow_up_recorded,
     CaseWithdrawn: on_case_withdrawn,
     CaseErased: on_case_erased,
 }

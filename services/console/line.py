@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from services.console.follow_up import FollowUpRow, follow_ups
 from services.console.state import Followed
 from workhardening_contracts.contract import EventData
 from workhardening_contracts.planning import Verdict
@@ -50,6 +51,8 @@ class LineRow:
     last_event_at: datetime
     rank: int
     """What comes first: 0 escalated, 1 to 3 by risk, 4 closed."""
+    follow_ups: tuple[FollowUpRow, ...]
+    """What is asked after the program; empty before it is completed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def line(case: UUID, state: Followed) -> LineRow:
         outcome=_outcome(state),
         last_event_at=state.last_event_at,
         rank=0 if decides else _CLOSED if stage == "closed" else _RANK[level],
+        follow_ups=follow_ups(state),
     )
 
 

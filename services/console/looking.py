@@ -16,6 +16,7 @@ from runtime.http import Problem
 from services.console import charts, operations, sign_off, story
 from services.console.asking import ask
 from services.console.caseload import case_line, read_page
+from services.console.cohort import read_outcomes_page
 from services.console.effects import SQL
 from services.console.live import PING_S, Hub
 from services.console.settings import ConsoleSettings
@@ -27,6 +28,7 @@ from services.console.views import (
     CasePage,
     EmployerPage,
     OperationsPage,
+    OutcomesPage,
     Preview,
     ReadinessShown,
     Retried,
@@ -138,6 +140,11 @@ class Looking:
             told = await self._story(connection, line)
         document = await ask(self.settings, self.settings.key, "notify", "GET", f"/v1/disclosures/{ref}")
         return EmployerPage(line, story.grants(told), operations.disclosed(document))
+
+    async def outcomes(self) -> OutcomesPage:
+        clinics = self.visitor.clinics if self.visitor.role == "clinician" else None
+        async with self.pool.acquire(timeout=10) as connection:
+            return await read_outcomes_page(connection, clinics, datetime.now(UTC).date())
 
     async def operations(self) -> OperationsPage:
         self._only("operations")

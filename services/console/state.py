@@ -6,7 +6,7 @@ which keep their order; so it makes no difference in which order the topics are 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +15,9 @@ from workhardening_contracts.planning import Verdict
 
 MAX_SIGNATURES = 50
 """Signatures of a case that are remembered. Clinicians sign once or twice; without an end the state would grow."""
+
+MAX_FOLLOW_UPS = 50
+"""Follow-ups of a case that are remembered: four are asked, and any may be corrected."""
 
 
 class _Fact(BaseModel):
@@ -66,6 +69,16 @@ class Signed(_Fact):
     readiness_event: str
 
 
+class FollowedUp(_Fact):
+    """How it went after the program, as its clinic recorded it."""
+
+    id: str
+    month: int
+    as_of: date
+    reinjured: str
+    working: str
+
+
 class Followed(_Fact):
     """One case."""
 
@@ -80,8 +93,10 @@ class Followed(_Fact):
     assessed: Assessed | None = None
     outcome: str | None = None
     """Of a closed case."""
+    closed_on: date | None = None
     signed: tuple[Signed, ...] = ()
     withdrawals: tuple[str, ...] = ()
     """Ids of the events by which the clinic took the case back."""
     refused: tuple[str, ...] = ()
-    """Ids of signatures and withdrawals that were refused."""
+    """Ids of signatures, withdrawals and follow-ups that were refused."""
+    follow_ups: tuple[FollowedUp, ...] = ()

@@ -270,7 +270,8 @@ def _moment(each: Read) -> Moment:
 
 # Work status, decisions and dates. What a clinic writes freely is not among them.
 _TOLD = (
-    "readiness", "decision", "outcome", "code", "role", "reason_code", "through", "month", "plan_version",
+    "readiness", "decision", "outcome", "code", "role", "reason_code", "through", "month", "as_of", "working",
+    "reinjured", "plan_version",
 )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ PAGES: dict[str, tuple[str, Who, int]] = {
     "sign-off": (f"/cases/{world.SIGNABLE}/sign-off", "clinician", 200),
     "employers": (f"/cases/{world.CLOSED}/employers", "clinician", 200),
     "employers, none told": (f"/cases/{world.REFERRED}/employers", "clinician", 200),
+    "outcomes": ("/outcomes", "clinician", 200),
+    "outcomes, all clinics": ("/outcomes", "operations", 200),
     "operations": ("/operations", "operations", 200),
     "parked case": (f"/operations/parked/planning/{world.STUCK}", "operations", 200),
     "an error": (f"/cases/{world.FOREIGN}", "clinician", 404),

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from runtime.http import Problem
 from services.console import views
+from services.console.outcomes import Told, months_after, table
 from workhardening_contracts.clinic import BlockMinutes, ReadinessSigned, Restriction
 from workhardening_contracts.planning import PlannedWeek, Shortfall, Target, Verdict
 from workhardening_contracts.progress import DemandStanding, Forecast, Reason
@@ -280,6 +281,16 @@ READY: Mapping[str, Any] = {
     "outcome": "ready", "certifier_role": "physician", "sequence": 3, "previous_sequence": 2,
 }  # fmt: skip
 
+FARED: Mapping[str | None, int] = {
+    "declined": 12, "in_program": 9, "withdrawn": 15, "discontinued": 7, "ready": 32, "ready_with_restrictions": 20,
+    "not_ready": 14,
+}  # fmt: skip
+AFTERWARDS = (
+    Told(1, True, "usual_job", "no", 30), Told(1, True, "not_working", "yes", 2),
+    Told(1, True, "unknown", "unknown", 4), Told(1, False, "modified_work", "no", 3), Told(1, False, None, None, 11),
+    Told(3, True, "usual_job", "no", 3), Told(3, True, None, None, 21),
+)  # fmt: skip
+
 
 @dataclass
 class World:
@@ -450,6 +461,16 @@ class MadeUp:
         found = self._line(ref)
         known = found.phase != "referred"
         return views.EmployerPage(found, GRANTS if known else (), told if known else ())
+
+    async def outcomes(self) -> views.OutcomesPage:
+        north = views.Outcomes("north", table(FARED), months_after(AFTERWARDS))
+        if self._visitor.role == "operations":
+            return views.OutcomesPage((views.Outcomes(None, north.ends, north.months), north), (), more=False)
+        due = (
+            views.FollowUpDue(CLOSED, "north", 1, date(2025, 3, 1), "overdue"),
+            views.FollowUpDue(CLOSED, "north", 3, date(2025, 4, 10), "due"),
+        )
+        return views.OutcomesPage((north,), due if self._world.lines else (), more=False)
 
     async def operations(self) -> views.OperationsPage:
         self._as("operations")

@@ -172,3 +172,15 @@ def test_a_tail_without_its_start_shows_only_what_comes(place: Place, told: UUID
     first, *later = (place.folder / "out.txt").read_text().splitlines()
     assert "session.recorded  held_on 2026-03-11, attended, 2.0 h" in first
     assert not any("referral.received" in line for line in later)
+
+
+def test_outcomes_are_told_by_clinic_with_what_each_share_is_of(place: Place, told: UUID) -> None:
+    groups = {group["clinic"]: group for group in json.loads(place.whp("outcomes", "--json").stdout)}
+    (north,) = json.loads(place.whp("outcomes", "--clinic", "north", "--json").stdout)
+    assert north == groups["north"]
+    of = {row["name"]: row["of"] for row in north["ends"]}
+    assert of["not accepted"] >= 1, "the case that was opened is among the decided"
+    assert [month["month"] for month in north["months"]] == [1, 3, 6, 12]
+    shown = place.whp("outcomes", "--clinic", "north")
+    assert "north: outcomes beside 36 programmes" in shown.stdout
+    assert_one_sentence(place.whp("outcomes", "--clinic", "nowhere"), "leave --clinic out")

@@ -1,15 +1,17 @@
 """A cohort's content follows from its seed; judged by the real decisions its rates come near the published ones."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from services.console.outcomes import by_name, table
+from services.console.views import Share
 from simulator.cohort import CohortConfig, first_of, make_cases, prologue, reference, spread
 from simulator.doors import Refused
 from simulator.employer import EmployerConfig
 from simulator.ledger import RawRecord, Sending
-from simulator.outcomes import Row, by_name, table
 from tests.simulator.program import Program, live
 
 CLINICS = ["harbour", "kafka-valley", "north"]
@@ -89,14 +91,14 @@ def test_every_case_comes_to_an_end_and_nothing_regular_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def judged() -> dict[str, Row]:
+def judged() -> dict[str, Share]:
     """150 cases, judged by the four services' own decisions under their default policies."""
     program = Program()
     cases = make_cases(replace(CONFIG, cases=150, seed=1, hostile_rate=0.0), CLINICS)
     for case in cases:
         live(program, case)
     assert all(case.ended for case in cases)
-    return dict(by_name(table(case.outcome for case in cases)))
+    return dict(by_name(table(Counter(case.outcome for case in cases))))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def judged() -> dict[str, Row]:
     ],
 )
 def test_a_cohorts_rates_come_near_the_published_ones(
-    judged: dict[str, Row], name: str, low: float, high: float
+    judged: dict[str, Share], name: str, low: float, high: float
 ) -> None:
     row = judged[name]
     assert row.percent is not None

@@ -50,6 +50,7 @@ from services.console.views.caseload import (
 )
 from services.console.views.console import Console, Tick
 from services.console.views.operating import DeadLetter, Endpoint, OperationsPage, ParkedCase, Retried, ServiceHealth
+from services.console.views.outcomes import FollowUpDue, MonthAfter, Outcomes, OutcomesPage, Share
 from services.console.views.signing import Disclosed, EmployerPage, EmployerPreview, Preview, Sent, SignOffPage
 
 __all__ = [
@@ -65,10 +66,14 @@ __all__ = [
     "EmployerPage",
     "EmployerPreview",
     "Endpoint",
+    "FollowUpDue",
     "Grant",
     "Missing",
     "Moment",
+    "MonthAfter",
     "OperationsPage",
+    "Outcomes",
+    "OutcomesPage",
     "ParkedCase",
     "Phase",
     "PlanShown",
@@ -82,6 +87,7 @@ __all__ = [
     "Sent",
     "ServiceHealth",
     "SessionPoint",
+    "Share",
     "SignOffPage",
     "Signature",
     "Tick",

@@ -10,6 +10,7 @@ from uuid import UUID
 from services.console.views.case import CasePage, TimelinePage
 from services.console.views.caseload import CaseloadFilter, CaseloadPage, Visitor
 from services.console.views.operating import OperationsPage, Retried
+from services.console.views.outcomes import OutcomesPage
 from services.console.views.signing import EmployerPage, Preview, Sent, SignOffPage
 
 
@@ -62,6 +63,10 @@ class Console(Protocol):
 
     async def employer(self, ref: UUID) -> EmployerPage:
         """Clinicians; audited. Raises Problem 404, and 503 when notify does not answer."""
+        ...
+
+    async def outcomes(self) -> OutcomesPage:
+        """Figures of the visitor's clinics, for operations of all; no look at a case."""
         ...
 
     async def operations(self) -> OperationsPage:

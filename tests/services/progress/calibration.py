@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from runtime.policy import Policies
+from services.console.outcomes import wilson
 from services.progress import handlers as progress
 from services.progress.policy import Policy
 from services.progress.verdict import deciding
 from simulator.clinic import opened
 from simulator.cohort import CohortConfig, make_cases
-from simulator.outcomes import wilson
 from tests.simulator.program import Program, live
 from workhardening_contracts.progress import ReadinessAssessed
 
