@@ -44,6 +44,7 @@ from workhardening_contracts.clinic import (
     CaseWithdrawn,
     ConsentRecorded,
     ConsentRevoked,
+    DayClosed,
     ReadinessSigned,
     ReferralCorrected,
     ReferralReceived,
@@ -80,9 +81,13 @@ class Fact:
     envelope: Envelope
     data: EventData
     signs: int | None = None
-    """Which of the case's readiness assessments, from 0, it signs: their ids depend on the order."""
+    """The week whose readiness it signs: ids depend on the order."""
+    replaced: bool = False
+    """It signs the first that was told of that week, which had been replaced by then; otherwise the latest."""
     known: int = 0
-    """For a signature: how many assessments were published when it was given."""
+    """For a signature: of how many weeks readiness was published when it was given."""
+    quiet: bool = False
+    """It is told while nothing is unread: a report since the week was closed may have had its readiness told anew."""
     at_rest: bool = False
     """It is told, and answered, while nothing is unread: a correction of assessment or referral once there was a plan,
     and a withdrawal before any session."""
@@ -160,9 +165,13 @@ class Place:
         """What was rejected, as it was published."""
         return [json.loads(envelope.data) for envelope, _ in self.said(registry.REJECTIONS_TOPIC)]
 
-    def assessments(self) -> list[str]:
-        """The ids of the readiness assessments, in order."""
-        return [e.id for e, event in self.said(registry.PROGRESS_TOPIC) if isinstance(event.data, ReadinessAssessed)]
+    def assessments(self) -> dict[int, list[str]]:
+        """The ids of the readiness assessments by week, each followed by what replaced it."""
+        found: dict[int, list[str]] = {}
+        for envelope, event in self.said(registry.PROGRESS_TOPIC):
+            if isinstance(event.data, ReadinessAssessed):
+                found.setdefault(event.data.week, []).append(envelope.id)
+        return found
 
 
 def live(case: ClinicCase, random: Random) -> tuple[Place, list[Fact]]:
@@ -195,13 +204,18 @@ def live(case: ClinicCase, random: Random) -> tuple[Place, list[Fact]]:
 def _tell(place: Place, facts: list[Fact], envelope: Envelope) -> None:
     data = validate(envelope, registry.BY_TYPE[envelope.type].model).data
     assessments = place.assessments()
-    signs = None
-    if isinstance(data, ReadinessSigned) and data.readiness_event in assessments:
-        signs = assessments.index(data.readiness_event)
+    signed = data.readiness_event if isinstance(data, ReadinessSigned) else None
+    signs = next((week for week, told in assessments.items() if signed in told), None)
+    replaced = signs is not None and assessments[signs][-1] != signed
+    closings = [nth for nth, fact in enumerate(facts) if isinstance(fact.data, DayClosed)]
+    since = facts[closings[-1] :] if closings else facts
+    reported = any(isinstance(fact.data, SessionRecorded | SessionCorrected) for fact in since)
+    quiet = signs is not None and (reported or len(assessments[signs]) > 1)
     replanned = isinstance(data, AssessmentRecorded | ReferralCorrected) and registry.PLANNING_TOPIC in place.topics
     trained = any(isinstance(fact.data, SessionRecorded) for fact in facts)
     at_rest = replanned or (isinstance(data, CaseWithdrawn) and not trained)
-    facts.append(Fact(envelope, data, signs, len(assessments) if signs is not None else 0, at_rest))
+    known = len(assessments) if signs is not None else 0
+    facts.append(Fact(envelope, data, signs, replaced, known, quiet, at_rest))
     place.publish(registry.CLINIC_TOPIC, envelope)
     place.settle()
 
@@ -331,13 +345,14 @@ def again(ref: UUID, facts: Sequence[Fact], random: Random) -> Place:
 
 
 def _may_be_told(fact: Fact, place: Place, unread: Sequence[object]) -> bool:
-    return not (fact.at_rest and unread) and len(place.assessments()) >= fact.known
+    return not ((fact.at_rest or fact.quiet) and unread) and len(place.assessments()) >= fact.known
 
 
 def _addressed(fact: Fact, place: Place) -> Envelope:
     if fact.signs is None:
         return fact.envelope
-    signed = fact.data.model_copy(update={"readiness_event": place.assessments()[fact.signs]})
+    told = place.assessments()[fact.signs]
+    signed = fact.data.model_copy(update={"readiness_event": told[0 if fact.replaced else -1]})
     return replace(fact.envelope, data=signed.model_dump_json(exclude_none=True).encode())
 
 
@@ -353,12 +368,16 @@ def after_the_end(place: Place) -> set[str]:
 def net(place: Place, passed: Set[str] = frozenset()) -> dict[str, object]:
     """What a case came to: states, what was published, what was refused, what employers may be told, ids neutral.
 
+    Of a week's readiness the first and the last count: which were told in between depends on which of several reports
+    came first.
+
     `passed`: session reports whose refusal is passed over. One that comes after the day that ends the case has no
     effect in any order; whether it is refused, and why, depends on whether the end was known by then.
     """
     found: dict[str, object] = {}
+    between = {id: told[0] for told in place.assessments().values() for id in told[1:-1]}
     for topic in (registry.INTAKE_TOPIC, registry.PLANNING_TOPIC, registry.PROGRESS_TOPIC):
-        said = place.said(topic)
+        said = [each for each in place.said(topic) if each[0].id not in between]
         consent = [e.data.decode() for e, _ in said if "consent.changed" in e.type]
         found[topic] = [f"{e.type} {e.data.decode()}" for e, _ in said if "consent.changed" not in e.type]
         found[f"{topic} consent"] = consent
@@ -374,12 +393,14 @@ def net(place: Place, passed: Set[str] = frozenset()) -> dict[str, object]:
             # What an employer is told in between depends on what was read by then; the last word must not.
             state = state.model_copy(update={"told": ()})
         found[name] = None if state is None else reader.handlers.adapter.dump_python(state, mode="json")
-    names = {
-        envelope.id: f"<{topic}:{nth}>"
+    kept = {
+        topic: [e.id for e, _ in place.said(topic) if "consent.changed" not in e.type and e.id not in between]
         for topic in (registry.INTAKE_TOPIC, registry.PLANNING_TOPIC, registry.PROGRESS_TOPIC)
-        for nth, (envelope, _) in enumerate(e for e in place.said(topic) if "consent.changed" not in e[0].type)
     }
+    names = {id: f"<{topic}:{nth}>" for topic, ids in kept.items() for nth, id in enumerate(ids)}
     text = json.dumps(found, sort_keys=True)
+    for id_, first in between.items():
+        text = text.replace(id_, first)
     for id_, name in names.items():
         text = text.replace(id_, name)
     return json.loads(text)

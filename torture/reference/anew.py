@@ -23,8 +23,9 @@ def by_reports(state: Json, event: Event, before: int, gone_on: Callable[[str], 
             continue
         if gone_on(each["after"] or ""):
             break
-        more = each["alerts"] if each["held_on"] <= through and verdict.is_news(each, state) else []
-        alerts = sorted({*on["alerts"], *more})
+        alerts: list[str] = on["alerts"]
+        if each["held_on"] <= through and verdict.is_news(each, state):
+            alerts = sorted({*alerts, *each["alerts"]})
         earlier = verdict.assess(on["plan"], through, sessions.standing(log[:nth]), on["alerts"])
         later = verdict.assess(on["plan"], through, sessions.standing(log[: nth + 1]), alerts)
         on |= {"reports": nth + 1, "alerts": alerts}

@@ -156,8 +156,8 @@ def test_what_was_shown_on_the_oldest_day_that_counts_is_still_known_when_it_is_
     world = begun()
     for number in range(1, 9):
         # In the last week nobody lifts, so the day 13 days before its end is one of those that show it.
-        how = {"without": (LIFT.kind,)} if number == 8 else {}
-        live(world, *trained(world.plan().weeks[0] if number < 8 else last_week(world), **how))
+        week = world.plan().weeks[0] if number < 8 else last_week(world)
+        live(world, *(trained(week, without=(LIFT.kind,)) if number == 8 else trained(week)))
     before = latest(world)
     correct(world, -1, pain_next_day=9.0)
     assert latest(world).vetoes == ("unresolved_flare",)
