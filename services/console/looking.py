@@ -86,7 +86,7 @@ class Looking:
             timeline=moments,
             timeline_next=following,
             seen=tuple(seen),
-            trace_url=self._trace(ref),
+            trace_url=self.settings.trace_of(ref),
         )
 
     async def timeline(self, ref: UUID, after: str) -> TimelinePage:
@@ -201,11 +201,6 @@ class Looking:
     async def _story(self, connection: Connection, line: CaseLine) -> story.Story:
         rows = await connection.fetch(SQL["read_log"], line.ref, f"/clinics/{line.clinic}")
         return story.read_story(story.logged(rows), line.clinic)
-
-    def _trace(self, ref: UUID) -> str | None:
-        """Every event of a case hangs in one trace, whose id is the case reference without its hyphens."""
-        viewer = self.settings.traces_url
-        return None if viewer is None else f"{str(viewer).rstrip('/')}/zipkin/traces/{ref.hex}"
 
     def _only(self, role: str) -> None:
         if self.visitor.role != role:

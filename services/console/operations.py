@@ -30,11 +30,7 @@ async def gather(settings: ConsoleSettings) -> OperationsPage:
     silent = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, Problem)}
     return OperationsPage(
         services=tuple(_health(name, found[name]) if name in found else _silent(name, silent[name]) for name in names),
-        parked=tuple(
-            ParkedCase(name, UUID(row["case"]), row["records"], _time(row["since"]), row["reason"])
-            for name, answer in found.items()
-            for row in answer["parked"]
-        ),
+        parked=tuple(_parked(settings, name, row) for name, answer in found.items() for row in answer["parked"]),
         dead_letters=tuple(
             DeadLetter(name, row["topic"], row["partition"], row["offset"], _time(row["received_at"]), row["reason"])
             for name, answer in found.items()
@@ -85,6 +81,11 @@ def _health(name: str, answer: Any) -> ServiceHealth:
         parked_cases=figures.get("parked_cases"),
         dead_letters=figures.get("dead_letters"),
     )
+
+
+def _parked(settings: ConsoleSettings, service: str, row: Any) -> ParkedCase:
+    case = UUID(row["case"])
+    return ParkedCase(service, case, row["records"], _time(row["since"]), row["reason"], settings.trace_of(case))
 
 
 def _silent(name: str, problem: Problem) -> ServiceHealth:

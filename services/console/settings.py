@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import AnyHttpUrl, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -42,6 +43,11 @@ class ConsoleSettings(BaseSettings):
     user_header: Header = "x-forwarded-user"
     groups_header: Header = "x-forwarded-groups"
     """Groups, separated by commas: `whp:operations`, or `whp:clinician:<clinic>` for each clinic."""
+
+    def trace_of(self, case: UUID) -> str | None:
+        """Every event of a case hangs in one trace, whose id is the case reference without its hyphens."""
+        viewer = self.traces_url
+        return None if viewer is None else f"{str(viewer).rstrip('/')}/zipkin/traces/{case.hex}"
 
     def url(self, service: str) -> str | None:
         """Where a service's doors are, without a slash at the end."""

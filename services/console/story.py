@@ -109,7 +109,13 @@ def read_story(log: Iterable[Logged], clinic: str) -> Story:
 
 
 def sessions(story: Story) -> tuple[SessionPoint, ...]:
-    """The sessions as they stand: corrections in the place of what they replace, without what was refused."""
+    """The sessions as they stand, by date."""
+    return tuple(_point(session) for session in sorted(held(story).values(), key=lambda each: each.held_on))
+
+
+def held(story: Story) -> dict[str, Session]:
+    """Each session as it stands, by the id of the event that says so: corrections in the place of what they replace,
+    without what was refused."""
     refused = {data.rejected_id for _, data in story.of(EventRejected)}
     standing: dict[str, Session] = {}
     for event, data in story.of(SessionRecorded, SessionCorrected):
@@ -118,7 +124,7 @@ def sessions(story: Story) -> tuple[SessionPoint, ...]:
         if isinstance(data, SessionCorrected):
             standing.pop(data.supersedes, None)
         standing[event.id] = data.session
-    return tuple(_point(session) for session in sorted(standing.values(), key=lambda each: each.held_on))
+    return standing
 
 
 def _point(session: Session) -> SessionPoint:
@@ -194,6 +200,7 @@ def readiness(story: Story) -> ReadinessShown | None:
         shift_hours_days=data.shift_hours_days,
         flags=data.flags,
         forecast=data.forecast,
+        warnings=data.warnings,
         assessed_through=data.assessed_through,
         expires_on=data.expires_on,
         final=data.final,

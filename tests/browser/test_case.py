@@ -74,6 +74,15 @@ async def test_a_change_is_drawn_and_what_was_unfolded_stays_so(visit: Open, sit
     assert await first.locator("canvas").evaluate("(canvas) => canvas.toDataURL()") != before
 
 
+async def test_a_trend_is_told_with_what_says_so(visit: Open) -> None:
+    page = await visit(CASE)
+    trend = page.get_by_role("region", name="Readiness").get_by_role("listitem").filter(has_text="plateau")
+    await expect(trend).to_have_text(
+        "Kneel, occasional: plateau. Weeks 3 to 6: 0.4 % of what the job requires gained a week"
+        " (80 % interval: -1 to 2)."
+    )
+
+
 async def test_a_change_of_another_case_is_not_of_interest(visit: Open, site: Site) -> None:
     page = await visit(CASE)
     await site.listening()

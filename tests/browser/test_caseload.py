@@ -85,6 +85,15 @@ async def test_a_change_appears_by_itself_and_leaves_the_focus_alone(visit: Open
     await expect(link).to_be_focused()
 
 
+async def test_a_page_that_lost_its_stream_comes_back_and_shows_what_it_missed(visit: Open, site: Site) -> None:
+    page = await visit("/cases")
+    await site.listening()
+    site.world.hang_up()
+    site.world.change(world.ON_COURSE, verdict="regress", risk="high", risk_reasons=("regressed",))
+    await site.listening()
+    await expect(page.locator(f"#case-{world.ON_COURSE}")).to_contain_text("Stepped back")
+
+
 async def test_a_filter_holds_for_what_changes_later(visit: Open, site: Site) -> None:
     page = await visit("/cases")
     await page.get_by_label("Last verdict").select_option("Escalated")

@@ -16,8 +16,8 @@ from runtime.http import Problem
 from services.console import views
 from services.console.outcomes import Told, months_after, table
 from workhardening_contracts.clinic import BlockMinutes, ReadinessSigned, Restriction
-from workhardening_contracts.planning import PlannedWeek, Shortfall, Target, Verdict
-from workhardening_contracts.progress import DemandStanding, Forecast, Reason
+from workhardening_contracts.planning import PlannedWeek, Shortfall, Station, Target, Verdict
+from workhardening_contracts.progress import DemandStanding, Forecast, Reason, TrendWarning
 from workhardening_contracts.quantity import Quantity
 
 CLINICIAN = views.Visitor("whp_northcli", "clinician", "north", ("north",))
@@ -36,6 +36,9 @@ JOB = (
     ("kneel", None, "occasional", "min", 12.0, 40.0, False),
     ("confidence", None, "occasional", "score", 4.0, 7.0, False),
 )
+
+
+_HUNG_UP = views.Tick(UUID(int=0), "nobody")
 
 
 def ref_of(number: int) -> UUID:
@@ -123,6 +126,19 @@ def readiness(final: bool) -> views.ReadinessShown:
         shift_hours_days=2 if final else 0,
         flags=("pain_above_baseline",),
         forecast=Forecast(status="expected", week=8.4, earliest=7.6, latest=9.9),
+        warnings=()
+        if final
+        else (
+            TrendWarning(
+                code="plateau",
+                demand="kneel/-/occasional",
+                from_week=3,
+                through_week=6,
+                slope=0.004,
+                slope_low=-0.01,
+                slope_high=0.02,
+            ),
+        ),
         assessed_through=BEGAN + timedelta(days=41),
         expires_on=BEGAN + timedelta(days=55),
         final=final,
@@ -224,7 +240,11 @@ def plans(done: int) -> tuple[views.PlanShown, ...]:
             hours_per_day=2.5 + number * 0.5,
             targets=targets,
             minutes=BlockMinutes(mobility=30, strengthening=60, endurance=40, job_simulation=60, education=20),
-            stations=(),
+            stations=tuple(
+                Station(demand=f"{each.kind}/{each.zone or '-'}/{each.frequency}", amount=each.amount, minutes=20)
+                for each in targets
+                if each.amount.unit == "kg"
+            ),
             education=("pacing",),
         )
 
@@ -309,6 +329,12 @@ class World:
 
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     """Somebody listens."""
+
+    def hang_up(self) -> None:
+        """End every stream, as a console that is started anew does."""
+        self.heard.clear()
+        for queue in self.listeners:
+            queue.put_nowait(_HUNG_UP)
 
     def change(self, ref: UUID, **changed: Any) -> None:
         """Change a case's line and tell whoever listens."""
@@ -512,6 +538,8 @@ class MadeUp:
             yield None
             while True:
                 tick = await queue.get()
+                if tick is _HUNG_UP:
+                    return
                 if tick is None or ref is None or tick.case == ref:
                     yield tick
         finally:

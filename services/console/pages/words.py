@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from workhardening_contracts.clinic import Restriction
-from workhardening_contracts.progress import Forecast
+from workhardening_contracts.progress import Forecast, TrendWarning
 from workhardening_contracts.quantity import Quantity
 
 # Only what a code's own words do not say well enough; all others are said as they are.
@@ -155,6 +155,16 @@ def forecast(expected: Forecast) -> str:
     return f"{text} (80 % interval: {number(round(expected.earliest, 1))} to {number(round(expected.latest, 1))})."
 
 
+def warning(told: TrendWarning) -> str:
+    """A trend as a sentence, with its evidence."""
+    finding = "expected only after the last week" if told.code == "late" else lower(told.code)
+    low, middle, high = (number(100 * slope) for slope in (told.slope_low, told.slope, told.slope_high))
+    return (
+        f"{demand(told.demand)}: {finding}. Weeks {told.from_week} to {told.through_week}: {middle} % of what the job"
+        f" requires gained a week (80 % interval: {low} to {high})."
+    )
+
+
 def listed(codes: Sequence[str]) -> str:
     """Codes as one line."""
     return ", ".join([words(code) if index == 0 else lower(code) for index, code in enumerate(codes)])
@@ -163,5 +173,5 @@ def listed(codes: Sequence[str]) -> str:
 FILTERS: dict[str, Any] = {
     "age": age, "amount": amount, "day": day, "demand": demand, "forecast": forecast, "iso": iso, "limit": limit,
     "listed": listed, "lower_words": lower, "moment": moment, "number": number, "percent": percent,
-    "quantity": quantity, "restriction": restriction, "short": short, "words": words,
+    "quantity": quantity, "restriction": restriction, "short": short, "warning": warning, "words": words,
 }  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Literal
 from services.console.views.caseload import CaseLine, Readiness, Role
 from workhardening_contracts.clinic import Restriction
 from workhardening_contracts.planning import PlannedWeek, Shortfall, Verdict
-from workhardening_contracts.progress import DemandStanding, Forecast, Reason
+from workhardening_contracts.progress import DemandStanding, Forecast, Reason, TrendWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,8 @@ class ReadinessShown:
     shift_hours_days: int
     flags: tuple[str, ...]
     forecast: Forecast
+    warnings: tuple[TrendWarning, ...]
+    """Trends to look at, with what says so."""
     assessed_through: date
     expires_on: date
     final: bool

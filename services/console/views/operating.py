@@ -35,6 +35,8 @@ class ParkedCase:
     records: int
     since: datetime
     reason: str
+    trace_url: str | None = None
+    """The case in the trace viewer; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
