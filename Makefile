@@ -7,7 +7,7 @@ READY := .venv/.ready
 PAGES := services/console/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture import-large bench bench-lock sbom audit
+.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture fhir import-large bench bench-lock sbom audit
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +27,7 @@ setup: $(READY) ## make the virtual environment
 lock: ## compile requirements/*.in into locks of versions and hashes
 	@for name in app build dev; do \
 		$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-			requirements/$$name.in -o requirements/$$name.txt || exit; done
+			--override requirements/overrides.txt requirements/$$name.in -o requirements/$$name.txt || exit; done
 
 format: $(READY) ## format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
@@ -74,6 +74,9 @@ torture: $(READY) ## the program under fire: 2,000 cases; FULL=1 for the gate of
 
 import-large: $(READY) ## import 100,000 rows through two kills of the import and one of the front door: ROWS=N, SEED=N, REPORT=FILE
 	@$(BIN)/python -m torture.importing $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
+
+fhir: $(READY) ## send 200 generated lives as FHIR, read them back, and write docs/reports/fhir.md (about 5 minutes)
+	@$(BIN)/python -m tests.fhir.report --out docs/reports/fhir.md
 
 bench: $(READY) .bench/venv/.ready ## measure the program beside its alternatives (ONLY="product naive" ROUNDS=1 CASES=400 for a look)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))

@@ -7,16 +7,9 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid5
 
-from services.console.story import Logged, Story
+from services.console.story import Logged, Story, held
 from workhardening_contracts import fhir
-from workhardening_contracts.clinic import (
-    AssessmentRecorded,
-    Finding,
-    Performed,
-    Session,
-    SessionCorrected,
-    SessionRecorded,
-)
+from workhardening_contracts.clinic import AssessmentRecorded, Finding, Performed, Session
 from workhardening_contracts.demand import Capacity
 from workhardening_contracts.quantity import Quantity
 from workhardening_contracts.readiness import EventRejected
@@ -45,34 +38,20 @@ def observations(story: Story, subject: Json) -> list[Json]:
     found: list[Json] = []
     for event, recorded in assessments(story):
         found += _numbered(_assessed(recorded), event.id, recorded.assessed_on, subject)
-    for id_, session in sessions(story).items():
+    for id_, session in held(story).items():
         found += _numbered(_trained(session), id_, session.held_on, subject)
     return found
 
 
 def assessments(story: Story) -> list[tuple[Logged, AssessmentRecorded]]:
     """The assessments as they stand: corrections in the place of what they replace, without what was refused."""
+    refused = {data.rejected_id for _, data in story.of(EventRejected)}
     standing: dict[str, tuple[Logged, AssessmentRecorded]] = {}
     for event, data in story.of(AssessmentRecorded):
-        if event.id not in _refused(story):
+        if event.id not in refused:
             standing.pop(data.supersedes or "", None)
             standing[event.id] = (event, data)
     return list(standing.values())
-
-
-def sessions(story: Story) -> dict[str, Session]:
-    """The sessions as they stand, by the id of the event that says so."""
-    standing: dict[str, Session] = {}
-    for event, data in story.of(SessionRecorded, SessionCorrected):
-        if event.id not in _refused(story):
-            if isinstance(data, SessionCorrected):
-                standing.pop(data.supersedes, None)
-            standing[event.id] = data.session
-    return standing
-
-
-def _refused(story: Story) -> set[str]:
-    return {data.rejected_id for _, data in story.of(EventRejected)}
 
 
 def coded(system: str, code: str) -> Json:

@@ -42,7 +42,7 @@ def referral(clinic: str, entry: Entry, entries: Entries) -> tuple[Referral | No
     if any(issue.severity == "error" for issue in issues):
         return None, parts.read, issues
     try:
-        worker = worker_ref(clinic, entry.resource["subject"], entries)
+        worker = worker_ref(clinic, entry.resource["subject"])
         fields = {name: parts.answers.get(name, "unknown") for name in QUESTIONS if name not in CRITERIA}
         criteria = built(Criteria, entry.at, **{name: parts.answers.get(name, "unknown") for name in CRITERIA})
         asked = built(
@@ -54,7 +54,7 @@ def referral(clinic: str, entry: Entry, entries: Entries) -> tuple[Referral | No
     return asked, parts.read, issues
 
 
-def worker_ref(clinic: str, subject: Json, entries: Entries) -> str:
+def worker_ref(clinic: str, subject: Json) -> str:
     """The worker, opaque: the identifier that the clinic minted for this, else derived from the Patient's reference."""
     identifier: Json = subject.get("identifier", {})
     if identifier.get("system") == fhir.WORKER and identifier.get("value"):

@@ -119,7 +119,7 @@ def _observed(found: dict[str, Any], part: Entry) -> list[Issue]:
 
 def _spent(found: dict[str, Any], part: Entry) -> list[Issue]:
     block = code_in(part.resource.get("code"), fhir.BLOCK)
-    if block not in BlockMinutes.model_fields:
+    if block is None or block not in BlockMinutes.model_fields:
         return [left_out(f"{part.at}.code", "none of its codes is a block of a session")]
     if part.resource.get("status") != "completed":
         return [left_out(f"{part.at}.status", "it was not completed: no time is counted")]
