@@ -22,7 +22,7 @@ FROM_NPM = {
     "uplot.css": "uplot/dist/uPlot.min.css",
     "inter.woff2": "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2",
 }
-OWN = ("console.css", "console.js", "charts.js", "theme.js", "icon.svg")
+OWN = ("console.css", "program.css", "console.js", "charts.js", "theme.js", "icon.svg")
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2", ".svg": "image/svg+xml"}
 
 # An address bears the hash of what it leads to, so what was fetched once is never asked for again.

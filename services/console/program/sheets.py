@@ -208,35 +208,27 @@ def _simulation(
 
     Where the day is too short for all stations they take turns, so that each has its day in the week.
     """
-    there = {each.key: each for each in asked if each.allowed is not None}
-    stations = [each for each in week.stations if each.demand in there]
-    named = {each.demand for each in week.stations}
-    items: list[Item] = []
-    if stations:
-        fit = minutes // MINUTES_EACH["job_simulation"]
-        today = in_turn(stations, day, max(ceil(len(stations) / week.days), min(len(stations), fit)))
-        for station, share in zip(today, shared(minutes, [each.minutes for each in today]), strict=True):
-            items.append(_simulated(there[station.demand], station.amount, restrictions, share or None, day))
-    elif minutes:
-        exercise = library().general("job_simulation")[0]
-        items.append(Item(exercise, (), minutes, None, None))
-    alongside = [each for key, each in there.items() if key not in named]
-    items += [_simulated(each, each.target.amount, restrictions, None, day) for each in alongside]
+    left = {each.key: each for each in asked if each.allowed is not None}
+    stations = [each for each in week.stations if each.demand in left]
+    named = {each.demand for each in stations}
+    fit = minutes // MINUTES_EACH["job_simulation"]
+    today = in_turn(stations, day, max(ceil(len(stations) / week.days), min(len(stations), fit)))
+    shares = shared(minutes, [each.minutes for each in today]) if today else ()
+    items = [
+        _simulated(left[station.demand], restrictions, share or None, day)
+        for station, share in zip(today, shares, strict=True)
+    ]
+    if minutes and not today:
+        items.append(Item(library().general("job_simulation")[0], (), minutes, None, None))
+    items += [_simulated(each, restrictions, None, day) for key, each in left.items() if key not in named]
     return Part("job_simulation", minutes, tuple(items))
 
 
-def _simulated(
-    each: Asked, amount: Quantity, restrictions: Sequence[Restriction], minutes: int | None, day: int
-) -> Item:
-    ways = [
-        way
-        for way in library().suited("job_simulation", each.target.kind, each.target.zone)
-        if barring(way, restrictions) is None
-    ] or list(library().general("job_simulation"))
-    most = amount
-    if each.allowed is not None and comparable(each.allowed, amount):
-        most = amount if amount.amount_in(each.allowed.unit) <= each.allowed.amount else each.allowed
-    return Item(ways[day % len(ways)], (each.key,), minutes, most, None)
+def _simulated(each: Asked, restrictions: Sequence[Restriction], minutes: int | None, day: int) -> Item:
+    """A demand as the job has it, with all that the week asks of it. Ways take turns from day to day."""
+    suited = library().suited("job_simulation", each.target.kind, each.target.zone)
+    ways = [way for way in suited if barring(way, restrictions) is None] or library().general("job_simulation")
+    return Item(ways[day % len(ways)], (each.key,), minutes, each.allowed, None)
 
 
 def _minutes(most: Quantity | None, otherwise: int) -> int:
