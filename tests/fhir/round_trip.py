@@ -179,7 +179,7 @@ def _shown(resource: Json) -> set[tuple[str, str]]:
     return {(each["system"], each["code"]) for each in resource["code"]["coding"]}
 
 
-ALIKE = {fhir.HEART_RATE_RESTING: fhir.HEART_RATE}
+ALIKE: Mapping[tuple[str, str], tuple[str, str]] = {fhir.HEART_RATE_RESTING: fhir.HEART_RATE}
 """Codes that come back as another."""
 
 

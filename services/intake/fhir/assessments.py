@@ -199,7 +199,7 @@ def _pressure(resource: Json, at: str) -> int:
 
 
 def _blood_pressure(resource: Json, at: str) -> list[Part | Issue]:
-    named = {fhir.SYSTOLIC: "vitals.systolic", fhir.DIASTOLIC: "vitals.diastolic"}
+    named: dict[Term, str] = {fhir.SYSTOLIC: "vitals.systolic", fhir.DIASTOLIC: "vitals.diastolic"}
     found: list[Part | Issue] = []
     for number, component in enumerate(resource.get("component", ())):
         place, known = f"{at}.component[{number}]", term(component["code"], named)

@@ -37,7 +37,7 @@ def session(encounter: Entry, parts: Iterable[Entry]) -> tuple[Session | None, l
     resource, at = encounter.resource, encounter.at
     kinds = resource.get("type", ())
     attended = next((code for kind in kinds if (code := code_in(kind, fhir.ATTENDANCE))), None)
-    attendance = attended or ATTENDANCE.get(resource.get("status"))
+    attendance = attended or ATTENDANCE.get(resource.get("status", ""))
     if attendance is None:
         return None, [left_out(f"{at}.status", "the session has not ended: send it when it has")]
     found: dict[str, Any] = {"attendance": attendance}
@@ -60,7 +60,7 @@ def session(encounter: Entry, parts: Iterable[Entry]) -> tuple[Session | None, l
 
 def missed(appointment: Entry) -> tuple[Session | None, list[Issue]]:
     """A session that did not take place; None for an appointment that is to come or was kept."""
-    attendance = MISSED.get(appointment.resource.get("status"))
+    attendance = MISSED.get(appointment.resource.get("status", ""))
     if attendance is None:
         text = "only a missed session is taken in: booking is the clinic's, and a session that was held is an Encounter"
         return None, [left_out(f"{appointment.at}.status", text)]
