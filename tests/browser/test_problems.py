@@ -43,8 +43,9 @@ async def test_who_is_not_signed_in_is_asked_to(visit: Open) -> None:
     await expect(page.get_by_label("Your key")).to_be_visible()
 
 
-async def test_a_session_that_ends_leads_to_the_sign_in_also_in_the_middle_of_a_page(visit: Open) -> None:
+async def test_a_session_that_ends_leads_to_the_sign_in_also_in_the_middle_of_a_page(visit: Open, site: Site) -> None:
     page = await visit("/cases")
+    await site.listening()  # a page that begins to listen without a session is led there before anything is chosen
     await page.context.clear_cookies()
     await page.get_by_label("Last verdict").select_option("Held")
     await page.wait_for_url("**/login")
