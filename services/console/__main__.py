@@ -11,6 +11,7 @@ from runtime.policy import Policies
 from runtime.service import Service, run
 from runtime.settings import Settings
 from services.console.effects import WRITERS
+from services.console.fhir.door import router as fhir
 from services.console.handlers import Policy, handlers
 from services.console.live import Hub
 from services.console.pages import add_pages
@@ -39,6 +40,7 @@ SERVICE = Service(
     handlers=_handlers,
     topics=(CLINIC_TOPIC, INTAKE_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC, REJECTIONS_TOPIC),
     writers=WRITERS,
+    routers=(fhir,),
     workers=(HUB.listen,),
     adds=(_add_hub, add_pages),
 )

@@ -12,6 +12,7 @@ from services.intake.bridge import run_bridge
 from services.intake.demands_door import router as demands
 from services.intake.door import router
 from services.intake.effects import WRITERS
+from services.intake.fhir.door import router as fhir
 from services.intake.gauges import GAUGES
 from services.intake.handlers import handlers
 from services.intake.policy import Policy
@@ -27,7 +28,7 @@ SERVICE = Service(
     handlers=_handlers,
     topics=(registry.CLINIC_TOPIC, registry.PROGRESS_TOPIC, registry.REJECTIONS_TOPIC),
     writers=WRITERS,
-    routers=(router, demands),
+    routers=(router, demands, fhir),
     workers=(run_bridge,),
     gauges=GAUGES,
 )

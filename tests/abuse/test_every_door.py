@@ -74,7 +74,7 @@ DOORS = {
     for service in SERVICES
     for label, operation in operations(doors(SERVICES[service]).openapi()).items()
 }
-KEYED = [at for at in DOORS if " /v1/" in at[1]]
+KEYED = [at for at in DOORS if (" /v1/" in at[1] or " /fhir" in at[1])]
 OPEN = [at for at in DOORS if at not in KEYED]
 
 
@@ -109,9 +109,12 @@ def ask(client: httpx.Client, case: Any, key: str | None) -> httpx.Response:
     )
     case.validate_response(answer, checks=CHECKS)
     if answer.status_code >= 400:
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["status"] == answer.status_code
-        told = [text for name, text in answer.json().items() if name != "field"]
+        if answer.headers["content-type"] == "application/fhir+json":
+            told = [issue["diagnostics"] for issue in answer.json()["issue"]]
+        else:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["status"] == answer.status_code
+            told = [text for name, text in answer.json().items() if name != "field"]
         assert not [value for value in values(case) if any(value in str(text) for text in told)], "input is repeated"
     return answer
 
@@ -155,6 +158,10 @@ def test_each_door_is_described_and_no_description_is_served(clients: dict[str, 
             "POST /v1/days/{day}/close",
             "POST /v1/demands/grade",
             "POST /v1/events",
+            "POST /fhir",
+            "POST /fhir/{kind}",
+            *["GET /fhir/metadata"] * 2,
+            *(f"GET /fhir/{kind}" for kind in ("CarePlan", "Goal", "Observation", "Composition", "Provenance")),
             "POST /v1/preview/{ref}",
         ]
     )
