@@ -79,7 +79,7 @@ class Load:
 
 def load_of(cases: int, seed: int, folder: Path) -> Load:
     """The load of so many cases in their fourth week; kept in `folder`, since living the weeks before takes minutes."""
-    path = folder / f"load-{RECIPE}-{cases}-{seed}-{_sources()}.json.gz"
+    path = folder / f"load-{RECIPE}-{cases}-{seed}-{sources(LIVED)}.json.gz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".new")
@@ -196,10 +196,10 @@ def states_file(load: Load) -> str:
     )
 
 
-def _sources() -> str:
-    """A name for the code that makes the load."""
+def sources(services: Sequence[str]) -> str:
+    """A name for the code that makes a load: what is kept is of no other."""
     digest = hashlib.sha256()
-    for folder in ("contracts/workhardening_contracts", *(f"services/{name}" for name in LIVED), "simulator"):
+    for folder in ("contracts/workhardening_contracts", *(f"services/{name}" for name in services), "simulator"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

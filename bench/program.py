@@ -41,6 +41,8 @@ class Hop:
     service: str
     cases: dict[UUID, Case[Any]] = field(default_factory=dict[UUID, Case[Any]])
     taken: set[Key] = field(default_factory=set[Key])
+    effects: list[object] = field(default_factory=list[object])
+    """Rows beside the cases."""
 
     def take(self, envelope: Envelope, position: Position) -> tuple[Emitted, ...]:
         """Fold one event; what is emitted. Nothing for a repeated event, or one that is nothing to the service."""
@@ -53,6 +55,7 @@ class Hop:
         event: Event[Any] = validate(envelope, model)
         folded = fold(case, Received(event, position), handlers)
         self.cases[case.ref] = folded.case
+        self.effects += folded.effects
         return folded.emitted
 
 
