@@ -43,7 +43,7 @@ class Guard:
 
         Raises Limited, and what a lost database raises.
         """
-        where = _network(address)
+        where = network_of(address)
         if key is None or not well_formed(key):
             return self._failed(where, now)
         mark = digest(key)
@@ -86,7 +86,7 @@ def guard_of(settings: Settings) -> Guard:
     )
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Who counts as one: an IPv4 address, or the /64 that an IPv6 customer gets whole."""
     try:
         ip = ipaddress.ip_address(address)

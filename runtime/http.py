@@ -1,7 +1,7 @@
 """The HTTP shell of a service: problems as problem+json, callers by API key, health by progress, metrics.
 
 Errors follow RFC 9457 with a stable `code` and the field's path, and never hold the offending value. Every door but
-/healthz and /readyz asks for a key.
+/healthz and /readyz asks for a key; a service that opens one to strangers counts them by address.
 """
 
 from __future__ import annotations

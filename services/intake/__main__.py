@@ -9,6 +9,8 @@ from runtime.policy import load
 from runtime.service import Service, run
 from runtime.settings import Settings
 from services.intake.bridge import run_bridge
+from services.intake.consultations.door import add_consultations
+from services.intake.consultations.reminders import remind
 from services.intake.demands_door import router as demands
 from services.intake.door import router
 from services.intake.effects import WRITERS
@@ -29,7 +31,8 @@ SERVICE = Service(
     topics=(registry.CLINIC_TOPIC, registry.PROGRESS_TOPIC, registry.REJECTIONS_TOPIC),
     writers=WRITERS,
     routers=(router, demands, fhir),
-    workers=(run_bridge,),
+    workers=(run_bridge, remind),
+    adds=(add_consultations,),
     gauges=GAUGES,
 )
 

@@ -31,6 +31,13 @@ class ReceiptRejected:
     mend: str
 
 
+@dataclass(frozen=True, slots=True)
+class RemoveBooking:
+    """The case was erased; the consultation that it may have begun as goes, too."""
+
+    case_ref: UUID
+
+
 async def write_caseload(connection: Connection, rows: Sequence[CaseloadRow]) -> None:
     """The last row of a case wins: one statement cannot update a row twice."""
     latest = list({row.case_ref: row for row in rows}.values())
@@ -56,4 +63,12 @@ async def write_rejected_receipts(connection: Connection, rows: Sequence[Receipt
     )
 
 
-WRITERS: Mapping[type, Writer] = {CaseloadRow: write_caseload, ReceiptRejected: write_rejected_receipts}
+async def remove_bookings(connection: Connection, rows: Sequence[RemoveBooking]) -> None:
+    await connection.execute(queries("services.intake")["delete_bookings"], [row.case_ref for row in rows])
+
+
+WRITERS: Mapping[type, Writer] = {
+    CaseloadRow: write_caseload,
+    ReceiptRejected: write_rejected_receipts,
+    RemoveBooking: remove_bookings,
+}

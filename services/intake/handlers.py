@@ -12,7 +12,7 @@ from typing import Any, Literal
 from runtime.fold import Handlers, Outcome, Refusal
 from runtime.policy import Policies
 from services.intake import assessment, consent
-from services.intake.effects import CaseloadRow, ReceiptRejected
+from services.intake.effects import CaseloadRow, ReceiptRejected, RemoveBooking
 from services.intake.eligibility import Decision, eligibility
 from services.intake.policy import Policy
 from services.intake.state import Assessed, Closed, Declined, Intake, Opened, Pending, Phase, Referred, State
@@ -174,7 +174,8 @@ def on_case_erased(case: State | None, event: Event[CaseErased], policy: Policy)
     """Of a case that is known: a stranger could otherwise bar one that is about to be opened."""
     if case is None:
         return Outcome(None, wait=True)
-    return Outcome(None, effects=(CaseloadRow(event.case, case.clinic, open=False),), erase=True)
+    rows = (CaseloadRow(event.case, case.clinic, open=False), RemoveBooking(event.case))
+    return Outcome(None, effects=rows, erase=True)
 
 
 def on_event_rejected(case: State | None, event: Event[EventRejected], policy: Policy) -> Result:

@@ -38,6 +38,15 @@ pytestmark = pytest.mark.stack
 
 SERVICES: dict[str, Service] = {each.name: each for each in (INTAKE, PLANNING, PROGRESS, NOTIFY, CONSOLE)}
 FOR_EMPLOYERS = ("/v1/deliveries", "/v1/cases/{ref}/status")
+FOR_ANYBODY = (
+    "GET /v1/consultations/services",
+    "GET /v1/consultations/therapists",
+    "GET /v1/consultations/therapists/{therapist}/slots",
+    "POST /v1/consultations/bookings",
+    "GET /v1/consultations/appointments/{token}",
+    "DELETE /v1/consultations/appointments/{token}",
+)
+"""They ask for no key; strangers are counted by address."""
 FOR_THE_CONSOLE = ("/v1/preview/{ref}", "/v1/disclosures/{ref}", "/v1/clinics/{clinic}/signatures")
 GENERAL: Any = general
 DESCRIBED: Any = described
@@ -74,8 +83,9 @@ DOORS = {
     for service in SERVICES
     for label, operation in operations(doors(SERVICES[service]).openapi()).items()
 }
-KEYED = [at for at in DOORS if (" /v1/" in at[1] or " /fhir" in at[1])]
-OPEN = [at for at in DOORS if at not in KEYED]
+KEYED = [at for at in DOORS if (" /v1/" in at[1] or " /fhir" in at[1]) and at[1] not in FOR_ANYBODY]
+ANYBODYS = [at for at in DOORS if at[1] in FOR_ANYBODY]
+OPEN = [at for at in DOORS if at not in KEYED and at not in ANYBODYS]
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +154,10 @@ def test_each_door_is_described_and_no_description_is_served(clients: dict[str, 
     assert sorted(label for _, label in KEYED) == sorted(
         [
             *(label for label in operated for _ in SERVICES),
+            "DELETE /v1/consultations/bookings/{booking}",
             "GET /v1/cases/{ref}/status",
             "GET /v1/clinic/feed",
+            "GET /v1/consultations/bookings",
             "GET /v1/demands",
             "GET /v1/demands/compare",
             "GET /v1/demands/{code}",
@@ -155,6 +167,7 @@ def test_each_door_is_described_and_no_description_is_served(clients: dict[str, 
             "GET /v1/events/{event_id}",
             "GET /v1/operations/endpoints",
             "POST /v1/clinics/{clinic}/signatures",
+            "POST /v1/consultations/bookings/{booking}/refer",
             "POST /v1/days/{day}/close",
             "POST /v1/demands/grade",
             "POST /v1/events",
@@ -163,8 +176,12 @@ def test_each_door_is_described_and_no_description_is_served(clients: dict[str, 
             *["GET /fhir/metadata"] * 2,
             *(f"GET /fhir/{kind}" for kind in ("CarePlan", "Goal", "Observation", "Composition", "Provenance")),
             "POST /v1/preview/{ref}",
+            "PUT /v1/consultations/services/{service}",
+            "PUT /v1/consultations/therapists/{therapist}",
+            "PUT /v1/consultations/therapists/{therapist}/hours",
         ]
     )
+    assert sorted(label for _, label in ANYBODYS) == sorted(FOR_ANYBODY)
     assert sorted(OPEN) == sorted(
         (service, f"GET /{path}") for service in SERVICES for path in ("healthz", "readyz", "metrics")
     )
@@ -181,6 +198,19 @@ def test_what_is_open_to_all_answers_as_it_is_described(
     @given(case=DOORS[service, label].as_strategy())
     def each(case: Any) -> None:
         assert ask(clients[service], case, None).status_code == 200
+
+    each()
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize(("service", "label"), ANYBODYS)
+def test_whatever_a_stranger_asks_is_answered_as_it_is_described(
+    clients: dict[str, httpx.Client], service: str, label: str, mode: GenerationMode
+) -> None:
+    @settings(asked, max_examples=8)
+    @given(case=DOORS[service, label].as_strategy(generation_mode=mode))
+    def each(case: Any) -> None:
+        assert ask(clients[service], case, None).status_code not in (401, 403)
 
     each()
 

@@ -97,7 +97,7 @@ def test_outsiders_get_the_paths_of_partners_and_people_and_no_other(folder: str
             assert service["port"] == {"name": "http"}
             shown.setdefault(service["name"], set()).add(path["path"])
     assert shown == {
-        "intake": {"/v1/events", "/v1/days", "/v1/demands", "/fhir"},
+        "intake": {"/v1/events", "/v1/days", "/v1/demands", "/fhir", "/v1/consultations", "/consultations"},
         "notify": {"/v1/clinic", "/v1/cases", "/v1/deliveries"},
         "console": {"/"},
     }

@@ -1,4 +1,5 @@
-"""Each door of each service opens to one kind of key and to no other; only the two health probes open without."""
+"""Each door of each service opens to one kind of key and to no other; only the two health probes open without, and
+what anybody may look at and book."""
 
 from __future__ import annotations
 
@@ -22,7 +23,17 @@ from runtime.limits import Buckets, Rate
 from runtime.service import doors
 from runtime.settings import Settings
 
-OPEN = {"/healthz", "/readyz"}
+CONSULTATIONS = "/v1/consultations"
+OPEN = {
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", f"{CONSULTATIONS}/services"),
+    ("GET", f"{CONSULTATIONS}/therapists"),
+    ("GET", f"{CONSULTATIONS}/therapists/{{therapist}}/slots"),
+    ("POST", f"{CONSULTATIONS}/bookings"),
+    ("GET", f"{CONSULTATIONS}/appointments/{{token}}"),
+    ("DELETE", f"{CONSULTATIONS}/appointments/{{token}}"),
+}
 BEARERS = [
     ("clinic", "north"),
     ("clinician", "north"),
@@ -84,7 +95,7 @@ DOORS = [
     if route.include_in_schema  # the console's pages are for sessions: tests/services/console/test_access.py
     for method in sorted(route.methods or ())
 ]
-KEYED = [door for door in DOORS if door[2] not in OPEN]
+KEYED = [door for door in DOORS if door[1:] not in OPEN]
 
 
 def bearing(key: str) -> dict[str, str]:

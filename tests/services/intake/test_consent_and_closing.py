@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.intake.assessment import REQUIRED
 from services.intake.consent import MAX_GRANTS
-from services.intake.effects import CaseloadRow, ReceiptRejected
+from services.intake.effects import CaseloadRow, ReceiptRejected, RemoveBooking
 from services.intake.state import Assessed, Closed, State
 from tests.services.intake.cases import (
     CASE,
@@ -122,7 +122,7 @@ def test_an_erased_case_is_gone_and_refuses_what_comes_after() -> None:
     case, folded = when(received(), recorded(), erased, granted("work_status"))
     assert case.state is None
     assert case.erased
-    assert folded[2].effects == (CaseloadRow(CASE, "north", open=False),)
+    assert folded[2].effects == (CaseloadRow(CASE, "north", open=False), RemoveBooking(CASE))
     assert [each.result for each in folded[2:]] == ["folded", "rejected"]
 
 

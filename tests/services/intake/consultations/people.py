@@ -28,7 +28,7 @@ HOURS = Hours.model_validate_json(
 
 
 def wish(**changed: Any) -> Wish:
-    asked = {
+    asked: dict[str, Any] = {
         "therapist": THERAPIST,
         "starts_at": STARTS,
         "zone": "Europe/London",
