@@ -6,26 +6,18 @@ import asyncio
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from ops.demo import drained
 from tests.docs.reading import ROOT, blocks, section
-from tests.e2e.place import Place, running_place
+from tests.e2e.place import Place
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CLINIC = section(README, "How a clinic publishes its first event")
 EMPLOYER = section(README, "How an employer gets its first update")
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Place]:
-    """A stack of this module's own, with the four services."""
-    with running_place() as place:
-        yield place
 
 
 def paste(block: str, stack: Place) -> str:
