@@ -157,7 +157,7 @@ def _row(random: Random, number: int, *, assessed: bool) -> dict[str, str]:
 
 def import_under_fire(file: Path, events: int, say: Callable[[str], None]) -> Run:
     """Import a file on the stack of WHP_LOCAL to its end, through two kills of the import and one of the front door."""
-    run = Run()
+    run, told = Run(), ""
     for kill in (*KILLS, None):
         run.resumed.append(_sent(file))
         began = time.monotonic()

@@ -107,7 +107,7 @@ async def admit_batch(
     for each in claimed:
         if each is not None:
             claims.setdefault((each.source, each.id), each)
-    held = await desk.receipts.claim(list(claims.values())) if claims else {}
+    held = await desk.receipts.claim(list(claims.values()))
     cases: dict[UUID, dict[Key, Envelope]] = defaultdict(dict)
     for index, (answer, asked) in enumerate(zip(answers, claimed, strict=True)):
         if isinstance(answer, Refused) or asked is None:

@@ -103,10 +103,11 @@ async def test_each_refusal_is_told_by_its_line(monkeypatch: pytest.MonkeyPatch)
 
 def _answering(monkeypatch: pytest.MonkeyPatch, handle: Callable[[httpx.Request], httpx.Response]) -> None:
     real = httpx.AsyncClient
-    monkeypatch.setattr(
-        "ops.caseload.sending.httpx.AsyncClient",
-        lambda **given: real(base_url=given["base_url"], transport=httpx.MockTransport(handle)),
-    )
+
+    def client(*, base_url: str, **_: object) -> httpx.AsyncClient:
+        return real(base_url=base_url, transport=httpx.MockTransport(handle))
+
+    monkeypatch.setattr("ops.caseload.sending.httpx.AsyncClient", client)
 
 
 def test_progress_is_taken_up_only_by_the_same_file_to_the_same_place(tmp_path: Path) -> None:
