@@ -52,7 +52,7 @@ def trained(session: Json, day: date, hours: float, targets: dict[str, Json]) ->
     moved = json.loads(json.dumps(session).replace("2025-03-10", day.isoformat()))
     encounter, pain_before, pain_after = (each["resource"] for each in moved["entry"][:3])
     encounter["length"] = {"value": hours, "system": "http://unitsofmeasure.org", "code": "h"}
-    done = [
+    done: list[dict[str, Any]] = [
         {
             **pain_after,
             "id": key.replace("/", "-").replace("_", "-"),
