@@ -10,7 +10,7 @@ from tests.docs.pasting import Block, is_shown, paste, typed
 from tests.docs.reading import ROOT
 from tests.e2e.place import Place
 
-GUIDES = ("quickstart-clinic.md",)
+GUIDES = ("quickstart-clinic.md", "quickstart-employer.md", "quickstart-operations.md")
 
 
 def page(name: str) -> str:
