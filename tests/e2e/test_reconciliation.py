@@ -105,7 +105,7 @@ def scratch(everything: tuple[Target, list[Any], dict[str, list[Any]]]) -> Scrat
 def _is_event(record: Any) -> bool:
     try:
         json.loads(envelope_of(record).data)
-    except (Unreadable, ValueError):
+    except (Unreadable, ValueError, RecursionError):
         return False
     return True
 
