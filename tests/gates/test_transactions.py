@@ -35,8 +35,8 @@ WRITTEN = """
 SELECT sum(record_length - fpi_length) FROM pg_get_wal_records_info($1, pg_current_wal_insert_lsn())
 WHERE xid <> '0'::xid
 """
-"""Bytes of WAL that transactions wrote since a place. Without the images of whole pages, which depend on when a checkpoint
-was, and without what vacuum writes: the server is other tests', too."""
+"""Bytes of WAL that transactions wrote since a place. Without the images of whole pages, which depend on when a
+checkpoint was, and without what vacuum writes: the server is other tests', too."""
 WAL_KB = {"intake": 4.4, "planning": 5.3, "progress": 5.2, "notify": 6.7}
 """KB for an event that a service takes, a tenth above what was measured. For each KB of its body that is 2.1 KB of
 planning, 2.4 of progress and 1.6 of notify, within the goal of 3.0. Of intake it is 4.6: its events are short, and for
