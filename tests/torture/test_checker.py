@@ -98,6 +98,16 @@ def test_clean_evidence_has_no_finding() -> None:
     assert check(_small()) == []
 
 
+def test_what_is_nested_too_deeply_to_be_read_is_a_finding_and_no_failure() -> None:
+    def nest(evidence: Evidence) -> None:
+        record = records_of(evidence, PROGRESS_TOPIC)[-1]
+        deep = b'{"note":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+        headers = tuple((name, b"forged" if name == "ce_id" else value) for name, value in record.headers)
+        evidence.records.append(replace(record, offset=10**6, headers=headers, value=deep))
+
+    assert {invariant for invariant, _ in spoilt(nest)} >= {"I1"}
+
+
 def test_the_tally_of_each_service_adds_up() -> None:
     for tally in account.tally(_small()).values():
         assert tally["accepted"] == sum(tally.values()) - tally["accepted"] > 0
