@@ -205,7 +205,7 @@ async def counts(target: Target) -> dict[str, int]:
     """What is there of the clinic at the end."""
     queries = {
         "cases at intake": "SELECT count(*) FROM cases WHERE state->>'clinic' = $1",
-        "cases assessed": "SELECT count(*) FROM cases WHERE state->>'clinic' = $1 AND state->'completed' IS NOT NULL",
+        "cases assessed": "SELECT count(*) FROM cases WHERE state->>'clinic' = $1 AND state->>'completed' IS NOT NULL",
         "receipts": "SELECT count(*) FROM receipts WHERE source = '/clinics/' || $1",
         "receipts accepted": "SELECT count(*) FROM receipts WHERE source = '/clinics/' || $1 AND status = 'accepted'",
         "events at intake": "SELECT count(*) FROM event_log WHERE source = '/clinics/' || $1 AND result = 'folded'",

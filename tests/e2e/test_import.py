@@ -40,7 +40,7 @@ async def key_file(place: Place, clinic: str, tmp_path: Path) -> Path:
 
 def opened(place: Place, clinic: str) -> list[str]:
     """The cases of a clinic as intake knows them."""
-    query = "SELECT case_ref FROM cases WHERE state->>'clinic' = $1 AND state->'completed' IS NOT NULL"
+    query = "SELECT case_ref FROM cases WHERE state->>'clinic' = $1 AND state->>'completed' IS NOT NULL"
     return sorted(str(found[0]) for found in place.query("intake", query, clinic))
 
 
