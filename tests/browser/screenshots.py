@@ -109,6 +109,8 @@ async def shoot(stack: Stack, cases: Cases) -> None:
             clinician = await signed_in(browser, stack.console, stack.keys.clinicians[CLINIC], size=size, dark=dark)
             await picture(clinician, "/cases", f"caseload-{look}")
             await picture(clinician, f"/cases/{cases.training}", f"case-{look}")
+            await picture(clinician, f"/cases/{cases.training}/weeks/1/sheets", f"sheets-{look}")
+            await picture(clinician, "/outcomes", f"outcomes-{look}")
             await picture(clinician, f"/cases/{cases.signable}/sign-off", f"sign-off-{look}")
             await picture(clinician, f"/cases/{cases.closed}/employers", f"employers-{look}")
             await picture(await preview(clinician, cases.signable), None, f"preview-{look}")
