@@ -98,13 +98,7 @@ def _referral(reading: _Reading, entry: Entry) -> None:
         raise Fault("required", f"{at}.authoredOn", "say when the worker was referred")
     case = case_of(reading.clinic, entry.identifiers, f"{at}.identifier")
     if asked is not None:
-        before = replaced(reading.clinic, entry)
-        place = f"{at.removesuffix('.resource')}.request.ifMatch"
-        data = (
-            ReferralReceived(referral=asked)
-            if before is None
-            else built(ReferralCorrected, place, referral=asked, supersedes=before)
-        )
+        data = _new_or_corrected(reading, entry, ReferralReceived, ReferralCorrected, referral=asked)
         _say(reading, entry, case, moment(authored, f"{at}.authoredOn"), data)
 
 
@@ -241,14 +235,18 @@ def _final(reading: _Reading, entry: Entry) -> bool:
 
 
 def _say_session(reading: _Reading, entry: Entry, case: UUID, time: datetime, held: Any) -> None:
-    before = replaced(reading.clinic, entry)
-    place = f"{entry.at.removesuffix('.resource')}.request.ifMatch"
-    data = (
-        SessionRecorded(session=held)
-        if before is None
-        else built(SessionCorrected, place, session=held, supersedes=before)
-    )
+    data = _new_or_corrected(reading, entry, SessionRecorded, SessionCorrected, session=held)
     _say(reading, entry, case, time, data)
+
+
+def _new_or_corrected(
+    reading: _Reading, entry: Entry, new: type[EventData], corrected: type[EventData], **content: Any
+) -> EventData:
+    """What a resource says: for the first time, or in the place of what it replaces. Raises Fault."""
+    before = replaced(reading.clinic, entry)
+    if before is None:
+        return new(**content)
+    return built(corrected, f"{entry.at.removesuffix('.resource')}.request.ifMatch", **content, supersedes=before)
 
 
 def _say(reading: _Reading, entry: Entry, case: UUID, time: datetime, data: EventData) -> None:
