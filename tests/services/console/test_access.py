@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from runtime.keys import Kind, revoke_key
 from services.console import access
 from tests.conftest import Database
@@ -17,13 +16,6 @@ from tests.services.console.site import PROXY, application, browser, entered, ke
 from tests.services.notify.cases import opened
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("console"), "console-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 async def test_who_is_not_signed_in_is_sent_to_sign_in_and_told_nothing(pool: Pool) -> None:

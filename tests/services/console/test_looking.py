@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
@@ -14,7 +13,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from runtime.http import Problem
 from runtime.running import Running
 from services.console.caseload import page_query, position
@@ -26,13 +25,6 @@ from tests.services.console.site import DR_NORTH, OPERATOR, looking
 from tests.services.notify.cases import MONDAY, closed, consent, grant, opened, plan, rejected
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("console"), "console-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from services.console.pages import program
 from tests.conftest import Database
 from tests.services.console.cases import fold_into
@@ -23,13 +23,6 @@ from workhardening_contracts.envelope import Event
 from workhardening_contracts.quantity import Quantity
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("console"), "console-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 @pytest.fixture
