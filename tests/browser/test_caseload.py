@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser import world
 from tests.browser.conftest import Open
@@ -83,6 +83,19 @@ async def test_a_change_appears_by_itself_and_leaves_the_focus_alone(visit: Open
     site.world.change(world.ON_COURSE, verdict="regress", risk="high", risk_reasons=("regressed",))
     await expect(row).to_contain_text("Stepped back")
     await expect(link).to_be_focused()
+
+
+async def test_a_page_whose_last_script_comes_late_listens_all_the_same(visit: Open, site: Site) -> None:
+    page = await visit("/login")
+
+    async def late(route: Route) -> None:
+        await page.wait_for_function("window.htmx")
+        await page.evaluate("new Promise(turn => setTimeout(turn))")  # whatever HTMX has put off to its next turn
+        await route.continue_()
+
+    await page.route("**/hx-sse.js*", late)
+    await page.goto("/cases")
+    await site.listening()
 
 
 async def test_a_page_that_lost_its_stream_comes_back_and_shows_what_it_missed(visit: Open, site: Site) -> None:
