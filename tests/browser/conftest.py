@@ -38,14 +38,18 @@ def site(server: Site) -> Site:
 
 Open = Callable[..., Awaitable[Page]]
 
-PATIENCE_S = 120
-"""For one test: a browser that went away is waited for without end otherwise. The slowest takes half of that."""
+PATIENCE_S = 300
+"""For one test: a browser that went away is waited for without end otherwise. The slowest takes a fifth of that."""
+PATIENCE_OF_A_STACK_S = 1200
+"""For one that may have to start the program and let a cohort live before it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.timeout(PATIENCE_S))
+            item.add_marker(
+                pytest.mark.timeout(PATIENCE_OF_A_STACK_S if item.get_closest_marker("stack") else PATIENCE_S)
+            )
 
 
 @pytest.fixture
