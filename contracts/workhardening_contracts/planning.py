@@ -9,20 +9,14 @@ from pydantic import Field
 
 from workhardening_contracts.clinic import BlockMinutes
 from workhardening_contracts.contract import Code, Contract, EventData, EventId, Ref, Score10
-from workhardening_contracts.demand import DemandKey, DemandProfile, Frequency
+from workhardening_contracts.demand import Demand, DemandKey, DemandProfile
 from workhardening_contracts.quantity import Quantity
 
 Verdict = Literal["advance", "hold", "regress", "escalate"]
 
 
-class Target(Contract):
-    """What one week asks for one demand."""
-
-    kind: Code
-    zone: Code | None = None
-    frequency: Frequency
-    amount: Quantity
-    critical: bool
+class Target(Demand):
+    """What one week asks for one demand, in a demand's own terms: one rule says when a capacity satisfies either."""
 
 
 class Station(Contract):

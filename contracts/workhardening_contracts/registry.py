@@ -96,7 +96,7 @@ def from_clinic(type_: str) -> bool:
 
 def clinic_of(event: Event[EventData]) -> str:
     """The clinic an event comes from or speaks of; empty for an event that names none."""
-    named = getattr(event.data, "clinic", None)
+    named = vars(event.data).get("clinic")  # `getattr` of a field that a model lacks raises within: 50 times as slow
     if isinstance(named, str):
         return named
     source = event.source if not isinstance(event.data, readiness.EventRejected) else event.data.rejected_source

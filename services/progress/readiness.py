@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from services.progress.policy import Policy
-from services.progress.session_log import Entry, Shown, capacities, pain_after_a_day
+from services.progress.session_log import Entry, Shown, capacities, pain_after_a_day, performances
 from services.progress.verdict import below, deciding, flare_at
 from workhardening_contracts.clinic import Restriction
 from workhardening_contracts.demand import MENTAL_KINDS, Demand, DemandProfile, best_capacity
@@ -105,7 +105,9 @@ def requirement(demand: Demand, policy: Policy) -> Quantity:
     if demand.amount.unit not in ("h", "min"):
         return demand.amount
     longest = policy.max_hours * (1 if demand.amount.unit == "h" else 60)
-    return demand.amount.model_copy(update={"amount": min(demand.amount.amount, longest)})
+    if demand.amount.amount <= longest:
+        return demand.amount
+    return demand.amount.model_copy(update={"amount": longest})
 
 
 def activities(job: DemandProfile) -> tuple[str, ...]:
@@ -141,7 +143,8 @@ def _standing(demand: Demand, shown: Mapping[str, Sequence[Shown]], policy: Poli
 def _performed_confidence(valid: Sequence[Entry]) -> float | None:
     """Confidence where it was reported as a performance of the demand instead of the session's own rating."""
     for each in reversed(valid):
-        for kind, _, _, amount, unit in each.performed:
+        for thing, amount in performances(each):
+            kind, _, _, unit = thing.split("/")
             if (kind, unit) == ("confidence", "score"):
                 return min(10.0, amount)
     return None

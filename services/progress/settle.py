@@ -132,11 +132,12 @@ def _judged_on(case: InProgram, starts_on: date, ends_on: date, closed_through: 
 
     What was known when a day was closed never changes after that, so a late judging finds the same day.
     """
+    alerted = any(each.alerts for each in case.log)
     for nth in range((ends_on - starts_on).days + 1):
         day = starts_on + DAY * nth
         if not _reaches(closed_through, day):
             return None
-        view = session_log.as_of(case.log, day)
+        view = session_log.as_of(case.log, day) if alerted else ()
         if any(each.alerts and each.held_on <= day and is_news(each, case) for each in view):
             return day
     return ends_on

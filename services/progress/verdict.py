@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeVar
 
 from services.progress.policy import Policy
 from services.progress.session_log import Entry, Shown, capacities, pain_after_a_day
-from workhardening_contracts.demand import Capacity, Demand, best_capacity
+from workhardening_contracts.demand import Capacity, best_capacity
 from workhardening_contracts.planning import PlannedWeek, Target
 from workhardening_contracts.progress import Reason
 from workhardening_contracts.quantity import ratio
@@ -65,20 +65,14 @@ class Judgement:
 
 @dataclass(frozen=True)
 class _Tried:
-    """A week's target, the same in the terms of a demand, and the best that was shown for it."""
+    """A week's target, and the best that was shown for it."""
 
     target: Target
-    demand: Demand
     top: Shown | None
 
     @property
     def critical(self) -> bool:
         return self.target.critical
-
-
-def demand_of(target: Target) -> Demand:
-    """The target in the terms of a demand, so that one rule says when a capacity satisfies either."""
-    return Demand(**dict(target))
 
 
 def deciding(demands: Sequence[_D]) -> list[_D]:
@@ -193,10 +187,9 @@ def judge(
             if each.top is not None
         ),
         best={
-            each.demand.key: top.amount.amount_in(each.target.amount.unit)
+            each.target.key: top.amount.amount_in(each.target.amount.unit)
             for each in counted
-            if (top := best_capacity(shown_late.get(each.demand.kind, ()), each.demand) if late else each.top)
-            is not None
+            if (top := _tried(each.target, shown_late).top if late else each.top) is not None
         },
         alerts=alerts,
         stalled=stalled,
@@ -205,20 +198,19 @@ def judge(
 
 
 def _tried(target: Target, shown: Mapping[str, Sequence[Shown]]) -> _Tried:
-    demand = demand_of(target)
-    return _Tried(target, demand, best_capacity(shown.get(demand.kind, ()), demand))
+    return _Tried(target, best_capacity(shown.get(target.kind, ()), target))
 
 
 def _is_gain(tried: _Tried, before: Before, policy: Policy) -> bool:
     """Whether more was shown than ever before. What is shown for the first time is what gains are measured from."""
-    earlier = before.best.get(tried.demand.key)
+    earlier = before.best.get(tried.target.key)
     if tried.top is None or earlier is None:
         return False
     return tried.top.amount.amount_in(tried.target.amount.unit) > earlier * (1 + policy.gain)
 
 
 def _reason(tried: _Tried, policy: Policy) -> Reason:
-    key, wanted, top = tried.demand.key, tried.target.amount, tried.top
+    key, wanted, top = tried.target.key, tried.target.amount, tried.top
     if top is None:
         return Reason(code="not_performed", demand=key, target=wanted)
     attained = not below(ratio(top.amount, wanted), policy.attained)
