@@ -196,9 +196,9 @@ class Consumer(Generic[S, P]):
             finally:
                 for span in spans:
                     span.end()
+            self._committed()  # the relay need not wait until Kafka knows the offsets
             await self._commit_offsets(records)
         lap("offsets")
-        self._committed()
         self._count(records, writes, lap)
 
     def _open(self, records: Sequence[Record]) -> tuple[list[Item], list[Span], list[str]]:

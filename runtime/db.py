@@ -66,8 +66,14 @@ async def open_pool(dsn: str, name: str, *, size: int = 4) -> Pool:
         max_size=size,
         command_timeout=30,
         timeout=10,
+        reset=_keep,
         server_settings={"application_name": name, "synchronous_commit": "on"},
     )
+
+
+async def _keep(_: Connection) -> None:
+    """Give a connection back as it is: nothing of ours outlives its transaction, which the pool itself ends. By default
+    it asks the server to reset everything, one round trip more for each batch."""
 
 
 def is_transient(error: BaseException, connection: Connection | None = None) -> bool:
