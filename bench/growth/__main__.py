@@ -1,6 +1,6 @@
 """Measure what growth costs, on a Kafka and a PostgreSQL of each part's own. Only ratios within a part count.
 
-python -m bench.growth                      everything, some 20 minutes and 15 GB of disk
+python -m bench.growth                      everything, some 20 minutes and 10 GB of disk
 python -m bench.growth --parts P9 P12       these
 python -m bench.growth --scale 0.01         a look whether it works: such figures mean nothing
 """

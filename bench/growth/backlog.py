@@ -48,13 +48,14 @@ async def memory(stack: local.Stack, scale: float, rounds: int, say: Say) -> lis
     with tempfile.TemporaryDirectory(prefix="whp-bench-") as folder:
         await _fill(stack.kafka, islice(records, few))
         for round_ in range(1, rounds + 1):
-            small.append(await _peak_mb(stack, few, Path(folder)))
+            small.append(max((await _peaks_mb(stack, few, Path(folder))).values()))
             say(f"round {round_}: a backlog of {few} records, peak {small[-1]:.1f} MB")
         await _fill(stack.kafka, islice(records, backlog - few))
         for round_, before in enumerate(small, 1):
-            large = await _peak_mb(stack, drained, Path(folder))
-            say(f"round {round_}: a backlog of {backlog} records, of which {drained} drained, peak {large:.1f} MB")
-            more = {"small_mb": before, "large_mb": large, "backlog": backlog, "drained": drained}
+            peaks = await _peaks_mb(stack, drained, Path(folder))
+            large = max(peaks.values())
+            say(f"round {round_}: {drained} of a backlog of {backlog} records, peak {large:.1f} MB, by tenths {peaks}")
+            more = {"small_mb": before, "large_mb": large, "backlog": backlog, "peaks_mb": peaks}
             measured.append(Measured("P13", round_, large / before, more))
     return measured
 
@@ -77,21 +78,22 @@ async def _make_template(stack: local.Stack, load: Load, cohorts: int) -> None:
         await owner.execute("VACUUM ANALYZE cases")
 
 
-async def _peak_mb(stack: local.Stack, records: int, folder: Path) -> float:
-    """The service's peak, from its start until it has drained so many records. Raises Failed where it refused any."""
-    async with (
-        database(stack.database, f"b_{secrets.token_hex(6)}", TEMPLATE) as admin,
-        connected(admin) as owner,
-    ):
-        name = admin.rsplit("/", 1)[1]
+async def _peaks_mb(stack: local.Stack, records: int, folder: Path) -> dict[int, float]:
+    """The service's peak from its start until it has drained so many records, and on the way there by tenths: whether
+    it still rises is to be seen. Raises Failed where it refused any."""
+    name = f"b_{secrets.token_hex(6)}"
+    peaks: dict[int, float] = {}
+    async with database(stack.database, name, TEMPLATE) as admin, connected(admin) as owner:
         async with serving(stack, name, folder) as service:
-            await service.until(records)
-            peak = peak_rss_mb(service.pid)
+            for tenth in range(1, 11):
+                mark = records * tenth // 10
+                await service.until(mark)
+                peaks[mark] = round(peak_rss_mb(service.pid), 1)
         await owner.execute(f"SET search_path = {SERVICE}")
         refused = await owner.fetchval(_REFUSED)
     if refused:
         raise Failed(f"{refused} records were refused, or wait: {name} does not hold their cases")
-    return peak
+    return peaks
 
 
 _REFUSED = """

@@ -15,7 +15,7 @@ from torture.growth import hanging, outbox
 Part = Callable[[local.Stack, float, int, Say], Coroutine[Any, Any, list[Measured]]]
 """Measures on a stack of its own, at a scale, in so many rounds."""
 
-HELD_ROWS = 150_000
+HELD_ROWS = 100_000
 FEWEST_HELD = 20_000
 EACH = 40
 """Webhooks to each endpoint: a burst then takes some seconds."""
@@ -39,7 +39,7 @@ async def relay_backlog(stack: local.Stack, scale: float, rounds: int, say: Say)
 
 
 async def relay_held(stack: local.Stack, scale: float, rounds: int, say: Say) -> list[Measured]:
-    """P12: the last 20,000 of 150,000 rows that a held snapshot sees, over the first."""
+    """P12: the last 20,000 of 100,000 rows that a held snapshot sees, over the first."""
     measured: list[Measured] = []
     for round_ in range(1, rounds + 1):
         held = await outbox.drain_held(stack, max(FEWEST_HELD, int(HELD_ROWS * scale)))
