@@ -7,7 +7,7 @@ READY := .venv/.ready
 PAGES := services/console/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture fhir import-large bench bench-lock sbom audit
+.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture fhir import-large bench bench-growth bench-lock sbom audit
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -80,6 +80,9 @@ fhir: $(READY) ## send 200 generated lives as FHIR, read them back, and write do
 
 bench: $(READY) .bench/venv/.ready ## measure the program beside its alternatives (ONLY="product naive" ROUNDS=1 CASES=400 for a look)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))
+
+bench-growth: $(READY) ## measure what growth costs, about 20 minutes: PARTS="P9 P12", SCALE=0.01 and ROUNDS=1 for a look
+	@$(BIN)/python -m bench.growth $(if $(PARTS),--parts $(PARTS)) $(if $(SCALE),--scale $(SCALE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(OUT),--out $(OUT))
 
 .bench/venv/.ready: bench/requirements.txt $(READY)
 	@test -x .bench/venv/bin/python || $(PYTHON) -m venv .bench/venv

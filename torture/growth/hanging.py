@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import date
 from statistics import median
@@ -49,10 +49,12 @@ SELECT extract(epoch FROM delivered_at - created_at)::float8 AS s FROM deliverie
 """
 
 
-async def healthy_beside_hanging(stack: local.Stack, scale: float) -> Sequence[str]:
-    """A burst to fifty endpoints of which none, one or ten hang, in turn; the sender is the product's own."""
-    counts = (0, 1, MOST)
-    each = max(1, int(PER_ENDPOINT * scale))
+Waits = Mapping[int, Sequence[Sequence[float]]]
+"""By how many hang, for each round: seconds from the decision to each delivery to an endpoint that never hangs."""
+
+
+async def waits_beside_hanging(stack: local.Stack, counts: Sequence[int], each: int, rounds: int) -> Waits:
+    """Bursts of `each` updates to fifty endpoints of which so many hang, in turn; the sender is the product's own."""
     hanging: set[str] = set()
     waits: dict[int, list[list[float]]] = {count: [] for count in counts}
     pool = await open_pool(stack.services["notify"].database, "whp-growth")
@@ -62,13 +64,27 @@ async def healthy_beside_hanging(stack: local.Stack, scale: float) -> Sequence[s
                 for n in range(ENDPOINTS):
                     await add_endpoint(connection, f"e{n}", f"http://127.0.0.1:{port}/e{n}", False, local=True)
             await _burst(pool, 2)  # the first burst warms up and is not counted
-            for nth in range(ROUNDS):
-                for count in (*counts[nth % 3 :], *counts[: nth % 3]):
+            for nth in range(rounds):
+                turn = nth % len(counts)
+                for count in (*counts[turn:], *counts[:turn]):
                     hanging |= {f"e{n}" for n in range(count)}
                     waits[count].append(await _burst(pool, each))
                     hanging.clear()
     finally:
         await pool.close()
+    return waits
+
+
+def rates(waits: Waits, count: int) -> list[float]:
+    """Updates a second where so many hang, over those of the same round where none does."""
+    return [max(none) / max(seen) for seen, none in zip(waits[count], waits[0], strict=True)]
+
+
+async def healthy_beside_hanging(stack: local.Stack, scale: float) -> Sequence[str]:
+    """A burst to fifty endpoints of which none, one or ten hang."""
+    counts = (0, 1, MOST)
+    each = max(1, int(PER_ENDPOINT * scale))
+    waits = await waits_beside_hanging(stack, counts, each, ROUNDS)
     lines = [
         f"{ENDPOINTS} endpoints, bursts of {each} to each, {ROUNDS} rounds of each kind, interleaved; of the"
         f" {ENDPOINTS - MOST} that never hang, medians over the rounds, and ratios to the round without any that hangs:"
@@ -76,11 +92,11 @@ async def healthy_beside_hanging(stack: local.Stack, scale: float) -> Sequence[s
     for count in counts:
         p95s, lasts = [at(0.95, seen) for seen in waits[count]], [max(seen) for seen in waits[count]]
         ratios = [at(0.95, seen) / at(0.95, none) for seen, none in zip(waits[count], waits[0], strict=True)]
-        rates = [max(none) / max(seen) for seen, none in zip(waits[count], waits[0], strict=True)]
+        rated = rates(waits, count)
         rate = each * (ENDPOINTS - MOST) / median(lasts)
         lines.append(
             f"{count:2} hang: p95 {median(p95s):.2f} s (ratio {median(ratios):.2f}), {rate:.0f}"
-            f" updates/s (ratio {median(rates):.2f}; lowest {min(rates):.2f}, highest {max(rates):.2f})"
+            f" updates/s (ratio {median(rated):.2f}; lowest {min(rated):.2f}, highest {max(rated):.2f})"
         )
     return lines
 
