@@ -142,7 +142,7 @@ def write(samples: Sequence[Sample], repeated: int, command: str, folder: Path) 
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "command": command,
-        "commit": _commit(),
+        "commit": commit(),
         "machine": machine(),
         "repeated": repeated,
         "goals": {
@@ -159,7 +159,8 @@ def write(samples: Sequence[Sample], repeated: int, command: str, folder: Path) 
     return path
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Of the sources that were measured; `-dirty` where they were changed since."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     return done.stdout.strip() or "unknown"
