@@ -7,7 +7,7 @@ READY := .venv/.ready
 PAGES := services/console/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture fhir import-large bench bench-lock sbom audit
+.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture fhir import-large bench bench-sustained bench-lock sbom audit
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -80,6 +80,9 @@ fhir: $(READY) ## send 200 generated lives as FHIR, read them back, and write do
 
 bench: $(READY) .bench/venv/.ready ## measure the program beside its alternatives (ONLY="product naive" ROUNDS=1 CASES=400 for a look)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))
+
+bench-sustained: $(READY) ## measure the chain of four services for ten minutes, and replicas (PARTS="steady replicas" MINUTES=0.5 RATE=100 ROUNDS=1 CASES=50 for a look)
+	@$(BIN)/python -m bench.sustained $(if $(PARTS),--parts $(PARTS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))
 
 .bench/venv/.ready: bench/requirements.txt $(READY)
 	@test -x .bench/venv/bin/python || $(PYTHON) -m venv .bench/venv
