@@ -7,7 +7,7 @@ READY := .venv/.ready
 PAGES := services/console/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture fhir import-large bench bench-growth bench-lock sbom audit
+.PHONY: help setup lock format check test test-browser test-all test-secured screenshots demo up down clean simulate torture fhir import-large bench bench-growth bench-sustained bench-lock sbom audit
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -83,6 +83,9 @@ bench: $(READY) .bench/venv/.ready ## measure the program beside its alternative
 
 bench-growth: $(READY) ## measure what growth costs, about 20 minutes: PARTS="P9 P12", SCALE=0.01 and ROUNDS=1 for a look
 	@$(BIN)/python -m bench.growth $(if $(PARTS),--parts $(PARTS)) $(if $(SCALE),--scale $(SCALE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(OUT),--out $(OUT))
+
+bench-sustained: $(READY) ## measure the chain of four services for ten minutes, and replicas (PARTS="steady replicas" MINUTES=0.5 RATE=100 ROUNDS=1 CASES=50 for a look)
+	@$(BIN)/python -m bench.sustained $(if $(PARTS),--parts $(PARTS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))
 
 .bench/venv/.ready: bench/requirements.txt $(READY)
 	@test -x .bench/venv/bin/python || $(PYTHON) -m venv .bench/venv

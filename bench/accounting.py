@@ -57,11 +57,20 @@ def cpu_s(roots: Mapping[str, int]) -> dict[str, float]:
 
 def peak_rss_mb(root: int) -> float:
     """The most memory that the processes of a tree were resident in, MB, each at its own worst moment."""
+    return _memory_mb(root, "VmHWM")
+
+
+def rss_mb(root: int) -> float:
+    """The memory that the processes of a tree are resident in now, MB."""
+    return _memory_mb(root, "VmRSS")
+
+
+def _memory_mb(root: int, field: str) -> float:
     total = 0
     for pid in tree(root, processes()):
         try:
             status = (PROC / str(pid) / "status").read_text(encoding="utf-8")
         except OSError:
             continue
-        total += next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+        total += next((int(line.split()[1]) for line in status.splitlines() if line.startswith(field)), 0)
     return total * 1024 / 1e6

@@ -33,15 +33,15 @@ class Expected:
     """The reference of each cause, and what it led to."""
 
 
-def expected_of(load: Load) -> Expected:
-    """Fold the load in memory, in its order."""
-    hop = Hop(SERVICE, {stored.ref: case_of(stored) for stored in load.cases})
+def expected_of(load: Load, service: str = SERVICE, topic: str = CLINIC_TOPIC) -> Expected:
+    """Fold the load in memory, in its order, as the records of a topic that a service reads."""
+    hop = Hop(service, {stored.ref: case_of(stored, service) for stored in load.cases})
     answers: list[tuple[str, Emitted]] = []
     for record in load.records:
         envelope = read_kafka(record.key, record.headers, record.value)
-        place = Position(CLINIC_TOPIC, partition_of(record.key), 0)
+        place = Position(topic, partition_of(record.key), 0)
         answers += [(envelope.reference, entry) for entry in hop.take(envelope, place)]
-    dump = handlers_of(SERVICE).adapter.dump_json
+    dump = handlers_of(service).adapter.dump_json
     return Expected(
         frozenset(hop.taken),
         {ref: None if case.state is None else json.loads(dump(case.state)) for ref, case in hop.cases.items()},

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -23,7 +22,7 @@ from bench.estimates import quantile
 from bench.hop import OUTPUTS, TEMPLATE, service_environment
 from bench.load import SERVICE, Load, Record
 from bench.sample import PATIENCE_S, Failed, Sample, between, process, python, read
-from bench.wire import Looker, database, fill, forget_group, on, skip_to_end
+from bench.wire import Looker, database, fill, forget_group, on, skip_to_end, started
 from deploy.local import stack as local
 from workhardening_contracts.clinic import DayClosed
 from workhardening_contracts.registry import CLINIC_TOPIC
@@ -74,7 +73,7 @@ async def sample(stack: local.Stack, load: Load, variant: str, round_: int, seed
                         await asyncio.sleep(0.1)
                 roots = {"client": child.pid, "postgres": stack.pids["postgres"], "kafka": stack.pids["kafka"]}
                 begun = read(0, roots)
-                waits = await paced(stack.kafka, CLINIC_TOPIC, days, await looker.ends(OUTPUTS), _cause, draw)
+                waits = await paced(stack.kafka, CLINIC_TOPIC, days, await looker.ends(OUTPUTS), cause_of, draw)
                 taken = _sample(variant, round_, begun, read(len(days), roots), peak_rss_mb(child.pid), waits)
             await forget_group(stack.kafka, f"whp.{SERVICE}")
     return taken
@@ -87,9 +86,9 @@ async def paced(
     """Send at a steady pace; milliseconds from each scheduled moment to its first answer. Raises Failed."""
     due: dict[str, float] = {}
     came: dict[str, float] = {}
-    async with _client(AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)) as producer:
+    async with started(AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)) as producer:
         consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
-        async with _client(consumer):
+        async with started(consumer):
             consumer.assign(list(since))
             for place, offset in since.items():
                 consumer.seek(place, offset)
@@ -106,22 +105,13 @@ async def paced(
             for record in records:
                 at += draw.expovariate(PER_S)
                 await asyncio.sleep(max(0.0, at - time.perf_counter()))
-                due[_reference(record.headers)] = at
+                due[reference(record.headers)] = at
                 await producer.send(topic, record.value, key=record.key, headers=list(record.headers))
             try:
                 await asyncio.wait_for(listening, 30)
             except TimeoutError:
                 raise Failed(f"{len(due.keys() - came.keys())} of {len(due)} were not answered") from None
     return [(came[reference] - moment) * 1000 for reference, moment in due.items()][FIRST:]
-
-
-@asynccontextmanager
-async def _client(client: Any) -> AsyncGenerator[Any]:
-    await client.start()
-    try:
-        yield client
-    finally:
-        await client.stop()
 
 
 def _sample(variant: str, round_: int, begun: Any, last: Any, rss_mb: float, waits: Sequence[float]) -> Sample:
@@ -133,14 +123,16 @@ def _type(record: Record) -> str:
     return dict(record.headers)["ce_type"].decode()
 
 
-def _reference(headers: Sequence[tuple[str, bytes]]) -> str:
+def reference(headers: Sequence[tuple[str, bytes]]) -> str:
+    """What names an event to those that it causes."""
     given = dict(headers)
     return f"{given['ce_source'].decode()}#{given['ce_id'].decode()}"
 
 
 def _own(raw: Any) -> str:
-    return _reference(raw.headers)
+    return reference(raw.headers)
 
 
-def _cause(raw: Any) -> str:
+def cause_of(raw: Any) -> str:
+    """The reference of what caused an event that was read."""
     return dict(raw.headers)["ce_causationid"].decode()

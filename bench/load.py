@@ -9,9 +9,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, count
 from os import cpu_count
 from pathlib import Path
@@ -41,6 +42,9 @@ SPREAD = 50
 """Cases begin their week up to so many records apart, so that verdicts fall due all the time and not at the end."""
 
 Headers = tuple[tuple[str, bytes], ...]
+Life = Callable[[ClinicCase, bool], Sequence[Any] | None]
+"""Lives a case, which is traced or is not, and gives what is `kept` of it, if it gets so far. A module's own function:
+processes are told it by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +81,16 @@ class Load:
         return Load(some, [record for record in self.records if record.key in keys])
 
 
-def load_of(cases: int, seed: int, folder: Path) -> Load:
-    """The load of so many cases in their fourth week; kept in `folder`, since living the weeks before takes minutes."""
-    path = folder / f"load-{RECIPE}-{cases}-{seed}-{sources(LIVED)}.json.gz"
+def load_of(cases: int, seed: int, folder: Path, life: Life | None = None) -> Load:
+    """The load of so many cases, in their fourth week unless another part of a `life` is told; kept in `folder`, since
+    living takes minutes."""
+    life = life or fourth_week
+    path = folder / f"load-{RECIPE}-{life.__name__}-{cases}-{seed}-{sources(LIVED)}.json.gz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".new")
         with gzip.open(draft, "wt", encoding="utf-8", compresslevel=1) as file:
-            for line in _lived(cases, seed):
+            for line in _lived(cases, seed, life):
                 file.write(json.dumps(line) + "\n")
         draft.rename(path)
     with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -105,8 +111,8 @@ def _load(lines: Iterable[Sequence[Any]], seed: int) -> Load:
     return Load(cases, [record for _, record in placed])
 
 
-def _lived(cases: int, seed: int) -> Iterable[Sequence[Any]]:
-    """Per case in its fourth week: where it stands in progress, and what its clinic sends."""
+def _lived(cases: int, seed: int, life: Life) -> Iterable[Sequence[Any]]:
+    """Per case: where it stands in a service, and what is sent to that."""
     found = list[Sequence[Any]]()
     size = min(64, cases)
     at_once = -(-cases // size) + 1
@@ -114,39 +120,43 @@ def _lived(cases: int, seed: int) -> Iterable[Sequence[Any]]:
         # Some are declined or leave before: as many more are drawn as it takes, in cohorts of a seed each.
         for first in count(0, at_once):
             cohorts = [(seed * 100_000 + number, size) for number in range(first, first + at_once)]
-            found += chain.from_iterable(pool.map(_lives, cohorts))
+            found += chain.from_iterable(pool.map(partial(_lives, life), cohorts))
             if len(found) >= cases:
                 return found[:cases]
     raise AssertionError("unreachable")
 
 
-def _lives(cohort: tuple[int, int]) -> list[Sequence[Any]]:
+def _lives(life: Life, cohort: tuple[int, int]) -> list[Sequence[Any]]:
     seed, size = cohort
     cases = make_cases(CohortConfig(cases=size, seed=seed), CLINICS)
     found: list[Sequence[Any]] = []
     for case in cases:
-        lived = _fourth_week(case, sampled=len(found) % SAMPLED_ONE_IN == 0)
+        lived = life(case, len(found) % SAMPLED_ONE_IN == 0)
         found += [] if lived is None else [lived]
     return found
 
 
-def _fourth_week(case: ClinicCase, sampled: bool) -> Sequence[Any] | None:
+def fourth_week(case: ClinicCase, sampled: bool) -> Sequence[Any] | None:
+    """Where a case stands in progress before that week, and what its clinic sends in it; None where it ends before."""
     hops = {name: Hop(name) for name in LIVED}
     for sent, news in live(case, hops):
         if case.weeks == WEEK:
-            stored = hops[SERVICE].cases[case.ref]
-            state = state_to_json(stored.state)
             closing = [case.day_closed(case.next_close)] if case.next_close is not None else []
             reports = (*sent, *(entry.envelope for entry in closing))
-            week = [write_kafka(_traced(envelope, sampled)) for envelope in reports]
-            lines = [([(name, text.decode()) for name, text in headers], value.decode()) for _, headers, value in week]
-            return (
-                str(case.ref), stored.version, state, waiting_to_json(stored.waiting),
-                json.dumps(stored.sequences), lines,
-            )  # fmt: skip
+            return kept(hops[SERVICE].cases[case.ref], reports, sampled)
         for envelope in sent:
             news += [entry.envelope for entry in follow(hops, envelope)]
     return None
+
+
+def kept(case: Case[Any], sent: Iterable[Envelope], sampled: bool) -> Sequence[Any]:
+    """A case's row and what is sent of it, as they are kept."""
+    written = [write_kafka(_traced(envelope, sampled)) for envelope in sent]
+    lines = [([(name, text.decode()) for name, text in headers], value.decode()) for _, headers, value in written]
+    return (
+        str(case.ref), case.version, state_to_json(case.state), waiting_to_json(case.waiting),
+        json.dumps(case.sequences), lines,
+    )  # fmt: skip
 
 
 def live(case: ClinicCase, hops: Mapping[str, Hop]) -> Iterable[tuple[list[Envelope], list[Envelope]]]:
@@ -172,9 +182,9 @@ def _traced(envelope: Envelope, sampled: bool) -> Envelope:
     return replace(envelope, traceparent=f"00-{envelope.subject.hex}-{span}-{'01' if sampled else '00'}")
 
 
-def case_of(stored: Stored) -> Case[Any]:
-    """The case that a row holds."""
-    handlers = handlers_of(SERVICE)
+def case_of(stored: Stored, service: str) -> Case[Any]:
+    """The case that a row of a service holds."""
+    handlers = handlers_of(service)
     state = None if stored.state is None else handlers.adapter.validate_json(stored.state)
     sequences = cast("dict[str, int]", json.loads(stored.sequences))
     return Case(stored.ref, 0, stored.version, state, sequences=sequences)

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -90,17 +91,24 @@ async def make_topic(bootstrap: str, name: str, partitions: int = PARTITIONS) ->
         await admin.close()
 
 
+@asynccontextmanager
+async def started(client: Any) -> AsyncGenerator[Any]:
+    """A producer or consumer, stopped at the end."""
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
 async def fill(bootstrap: str, topic: str, records: Sequence[Record]) -> None:
     """Write records in their order, each to its case's partition."""
-    producer: Any = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=5)
-    await producer.start()
-    try:
+    client = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=5)
+    async with started(client) as producer:
         sent = [
             await producer.send(topic, record.value, key=record.key, headers=list(record.headers)) for record in records
         ]
         await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
 
 
 class Looker:
@@ -135,6 +143,20 @@ class Looker:
         except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
             return 0
         return sum(max(found.offset, 0) for place, found in offsets.items() if place.topic in topics)
+
+    async def held(self, group: str) -> list[int]:
+        """How many partitions each member of a group holds, fewest first; none while it is being shared out."""
+        try:
+            (answer,) = await self._admin.describe_consumer_groups([group])
+        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
+            return []
+        (described,) = answer.to_object()["groups"]
+        if described["state"] != "Stable":
+            return []
+        shares = [
+            ConsumerProtocolMemberAssignment.decode(member["member_assignment"]) for member in described["members"]
+        ]
+        return sorted(len(share.partitions()) for share in shares)
 
     async def read(self, since: Mapping[TopicPartition, int]) -> list[Any]:
         """All records from these offsets to the end."""
