@@ -17,7 +17,7 @@ from deploy.local.scratch import scratch_stack
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".bench" / "cache"
-NAMES: tuple[str, ...] = (*hop.VARIANTS, *relaying.MODULES, *latency.NAMES)
+NAMES: tuple[str, ...] = (*hop.VARIANTS, *relaying.VARIANTS, *latency.NAMES)
 ATTEMPTS = 4
 """A sample that is disturbed so often in a row is kept: the machine is not quiet, and the intervals will say so."""
 
@@ -46,7 +46,7 @@ async def _measured(
         measures = {name: _measure(filled, load, name, seed) for name in names}
         if measures.keys() & set(latency.NAMES):
             await make_topic(stack.kafka, latency.FLOOR_TOPIC)
-        if measures.keys() & relaying.MODULES.keys():
+        if measures.keys() & relaying.VARIANTS.keys():
             await make_topic(stack.kafka, relaying.TOPIC)
         for round_, order in orders(names, rounds, seed):
             for name in order:
@@ -83,8 +83,8 @@ async def bracketed(measure: Measure, round_: int, *, loop: Callable[[], float] 
 
 def _measure(filled: hop.Ground, load: Load, name: str, seed: int) -> Measure:
     async def measure(round_: int) -> Sample:
-        if name in relaying.MODULES:
-            return await relaying.sample(filled.stack, name, round_)
+        if name in relaying.VARIANTS:
+            return await relaying.sample(filled.stack, relaying.VARIANTS[name], round_)
         if name in latency.NAMES:
             return await latency.sample(filled.stack, load, name, round_, seed)
         return await hop.sample(filled, hop.VARIANTS[name], round_)
