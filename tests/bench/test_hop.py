@@ -56,6 +56,7 @@ async def test_each_closed_day_is_waited_for(filled: hop.Ground, load: Load, mon
         sample = await latency.sample(filled.stack, load, name, 1, SEED)
         assert sample.more["samples"] == len(days)
         assert 0 < sample.more["p50_ms"] <= sample.more["p99_ms"]
+        assert ("stages" in sample.more) == (name == "latency_traced")
 
 
 def test_of_each_case_all_is_sent_before_but_its_last_closed_day(load: Load) -> None:
