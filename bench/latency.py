@@ -58,6 +58,8 @@ def split(load: Load) -> tuple[list[Record], list[Record]]:
 async def sample(stack: local.Stack, load: Load, variant: str, round_: int, seed: int) -> Sample:
     """One leg or one hop. Raises Failed when an answer, or a span, does not come."""
     before, days = split(load)
+    if len(days) <= FIRST:
+        raise Failed(f"{variant} counts from the {FIRST + 1}st day on, and has {len(days)}: give it more cases")
     draw = Random(f"{seed}/{round_}/arrivals")
     if variant == "latency_floor":
         roots = {"kafka": stack.pids["kafka"]}
