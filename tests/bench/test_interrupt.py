@@ -16,10 +16,11 @@ import pytest
 
 from deploy.local.processes import PART, wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
+"""Nothing here takes so long on a quiet machine; other people's work must not make a test fail."""
 
 
 @pytest.fixture
@@ -46,9 +47,12 @@ def test_ctrl_c_leaves_nothing_behind(folder: Path, variant: str, seen: str) -> 
     with subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.PIPE, text=True
     ) as bench:
-        assert wait_until(lambda: seen in parts(folder) or bench.poll() is not None, PATIENCE_S), parts(folder)
-        bench.send_signal(signal.SIGINT)
-        _, said = bench.communicate(timeout=PATIENCE_S)
+        try:
+            assert wait_until(lambda: seen in parts(folder) or bench.poll() is not None, PATIENCE_S), parts(folder)
+            bench.send_signal(signal.SIGINT)
+            _, said = bench.communicate(timeout=PATIENCE_S)
+        finally:
+            bench.kill()
     assert bench.returncode == 130, said
     assert said.splitlines()[-1] == "stopped; nothing was written"
     assert "Traceback" not in said
