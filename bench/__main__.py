@@ -8,7 +8,6 @@ python -m bench --rounds 1 --cases 400      a look whether it works: such figure
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import logging
 import sys
@@ -38,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment; it tries again
     names = list(dict.fromkeys(options.only or harness.NAMES))
     try:
-        samples, repeated = asyncio.run(
-            harness.run(names, rounds=options.rounds, cases=options.cases, seed=options.seed, say=said.print)
+        samples, repeated = harness.run(
+            names, rounds=options.rounds, cases=options.cases, seed=options.seed, say=said.print
         )
     except KeyboardInterrupt:
         said.print("stopped; nothing was written")

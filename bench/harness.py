@@ -12,11 +12,12 @@ from bench.estimates import disturbed, loop_s
 from bench.load import Load, load_of
 from bench.sample import Sample
 from bench.wire import make_topic
+from deploy.local import stack as local
 from deploy.local.scratch import scratch_stack
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".bench" / "cache"
-NAMES: tuple[str, ...] = (*hop.VARIANTS, *relaying.MODULES, *latency.NAMES)
+NAMES: tuple[str, ...] = (*hop.VARIANTS, *relaying.VARIANTS, *latency.NAMES)
 ATTEMPTS = 4
 """A sample that is disturbed so often in a row is kept: the machine is not quiet, and the intervals will say so."""
 
@@ -25,34 +26,37 @@ Measure = Callable[[int], Awaitable[Sample]]
 """One sample, of this round."""
 
 
-async def run(names: Sequence[str], *, rounds: int, cases: int, seed: int, say: Say) -> tuple[list[Sample], int]:
+def run(names: Sequence[str], *, rounds: int, cases: int, seed: int, say: Say) -> tuple[list[Sample], int]:
     """All samples, and how many had to be repeated. Raises sample.Failed and StackError; stops all that it started."""
     say(f"the load: {cases} cases in their fourth week (made once, some minutes for 10,000)")
-    load = await asyncio.to_thread(load_of, cases, seed, CACHE)
+    load = load_of(cases, seed, CACHE)
+    # Around the event loop and not in it: a Ctrl-C during the start then reaches the start itself, which cleans up.
+    with scratch_stack(ROOT, "bench", say=lambda _: None) as stack:
+        return asyncio.run(_measured(stack, load, names, rounds=rounds, seed=seed, say=say))
+
+
+async def _measured(
+    stack: local.Stack, load: Load, names: Sequence[str], *, rounds: int, seed: int, say: Say
+) -> tuple[list[Sample], int]:
+    """The samples of `run`, on a stack that is up."""
     sizes = {hop.VARIANTS[name].most for name in names if name in hop.VARIANTS}
     samples: list[Sample] = []
     repeated = 0
-    # `scratch_stack` blocks, and runs loops of its own.
-    starting = scratch_stack(ROOT, "bench", say=lambda _: None)
-    stack = await asyncio.to_thread(starting.__enter__)
-    try:
-        async with hop.ground(stack, load, sizes) as filled:
-            measures = {name: _measure(filled, load, name, seed) for name in names}
-            if measures.keys() & set(latency.NAMES):
-                await make_topic(stack.kafka, latency.FLOOR_TOPIC)
-            if measures.keys() & relaying.MODULES.keys():
-                await make_topic(stack.kafka, relaying.TOPIC)
-            for round_, order in orders(names, rounds, seed):
-                for name in order:
-                    sample, more = await bracketed(measures[name], round_)
-                    repeated += more
-                    samples.append(sample)
-                    say(
-                        f"round {round_}/{rounds} {name}: {sample.events} events, {sample.rate:.0f}/s,"
-                        f" {sample.cpu_us:.0f} us{f', repeated {more} times' if more else ''}"
-                    )
-    finally:
-        await asyncio.to_thread(starting.__exit__, None, None, None)
+    async with hop.ground(stack, load, sizes) as filled:
+        measures = {name: _measure(filled, load, name, seed) for name in names}
+        if measures.keys() & set(latency.NAMES):
+            await make_topic(stack.kafka, latency.FLOOR_TOPIC)
+        if measures.keys() & relaying.VARIANTS.keys():
+            await make_topic(stack.kafka, relaying.TOPIC)
+        for round_, order in orders(names, rounds, seed):
+            for name in order:
+                sample, more = await bracketed(measures[name], round_)
+                repeated += more
+                samples.append(sample)
+                say(
+                    f"round {round_}/{rounds} {name}: {sample.events} events, {sample.rate:.0f}/s,"
+                    f" {sample.cpu_us:.0f} us{f', repeated {more} times' if more else ''}"
+                )
     return samples, repeated
 
 
@@ -79,8 +83,8 @@ async def bracketed(measure: Measure, round_: int, *, loop: Callable[[], float] 
 
 def _measure(filled: hop.Ground, load: Load, name: str, seed: int) -> Measure:
     async def measure(round_: int) -> Sample:
-        if name in relaying.MODULES:
-            return await relaying.sample(filled.stack, name, round_)
+        if name in relaying.VARIANTS:
+            return await relaying.sample(filled.stack, relaying.VARIANTS[name], round_)
         if name in latency.NAMES:
             return await latency.sample(filled.stack, load, name, round_, seed)
         return await hop.sample(filled, hop.VARIANTS[name], round_)

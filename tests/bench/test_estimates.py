@@ -87,3 +87,10 @@ def test_a_goal_is_met_by_its_median(median: float, said: str) -> None:
 def test_of_memory_less_is_better() -> None:
     assert verdict(GOALS["P13"], estimate([70.0])) == "met"
     assert verdict(GOALS["P13"], estimate([91.0])) == "MISSED"
+
+
+def test_what_is_told_for_comparison_is_neither_met_nor_missed() -> None:
+    samples = [sample("relay_faststream_outbox", 1, 1000.0), sample("relay_product", 1, 50.0)]
+    told = found(samples)["relay"]
+    assert told.median == pytest.approx(20.0)
+    assert verdict(GOALS["relay"], told) == ""

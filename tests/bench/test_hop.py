@@ -56,6 +56,12 @@ async def test_each_closed_day_is_waited_for(filled: hop.Ground, load: Load, mon
         sample = await latency.sample(filled.stack, load, name, 1, SEED)
         assert sample.more["samples"] == len(days)
         assert 0 < sample.more["p50_ms"] <= sample.more["p99_ms"]
+        assert ("stages" in sample.more) == (name == "latency_traced")
+
+
+async def test_too_few_days_to_count_from_are_refused(filled: hop.Ground, load: Load) -> None:
+    with pytest.raises(Failed, match="give it more cases"):
+        await latency.sample(filled.stack, load, "latency_floor", 1, SEED)
 
 
 def test_of_each_case_all_is_sent_before_but_its_last_closed_day(load: Load) -> None:

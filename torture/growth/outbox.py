@@ -51,9 +51,9 @@ _HEADERS = {
 }
 
 
-async def fill(connection: Any, rows: int, topic: str = TOPIC) -> None:
-    """Promise so many events of 10,000 cases, about as large as a plan's revision; each says its number in its case."""
-    await connection.execute(_FILL, topic, rows, CASES, json.dumps(_HEADERS))
+async def fill(connection: Any, rows: int, topic: str = TOPIC, cases: int = CASES) -> None:
+    """Promise so many events of so many cases, each about as large as a plan's revision and numbered in its case."""
+    await connection.execute(_FILL, topic, rows, cases, json.dumps(_HEADERS))
 
 
 async def floor(stack: local.Stack, scale: float) -> Sequence[str]:
