@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -23,7 +22,7 @@ from bench.estimates import quantile
 from bench.hop import OUTPUTS, TEMPLATE, service_environment
 from bench.load import SERVICE, Load, Record
 from bench.sample import PATIENCE_S, Failed, Sample, between, process, python, read
-from bench.wire import Looker, database, fill, forget_group, on, skip_to_end
+from bench.wire import Looker, database, fill, forget_group, on, running, skip_to_end
 from deploy.local import stack as local
 from workhardening_contracts.clinic import DayClosed
 from workhardening_contracts.registry import CLINIC_TOPIC
@@ -87,9 +86,9 @@ async def paced(
     """Send at a steady pace; milliseconds from each scheduled moment to its first answer. Raises Failed."""
     due: dict[str, float] = {}
     came: dict[str, float] = {}
-    async with _client(AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)) as producer:
+    async with running(AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)) as producer:
         consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
-        async with _client(consumer):
+        async with running(consumer):
             consumer.assign(list(since))
             for place, offset in since.items():
                 consumer.seek(place, offset)
@@ -113,15 +112,6 @@ async def paced(
             except TimeoutError:
                 raise Failed(f"{len(due.keys() - came.keys())} of {len(due)} were not answered") from None
     return [(came[reference] - moment) * 1000 for reference, moment in due.items()][FIRST:]
-
-
-@asynccontextmanager
-async def _client(client: Any) -> AsyncGenerator[Any]:
-    await client.start()
-    try:
-        yield client
-    finally:
-        await client.stop()
 
 
 def _sample(variant: str, round_: int, begun: Any, last: Any, rss_mb: float, waits: Sequence[float]) -> Sample:

@@ -49,6 +49,16 @@ async def connected(url: str) -> AsyncGenerator[Any]:
         await connection.close()
 
 
+@asynccontextmanager
+async def running(client: Any) -> AsyncGenerator[Any]:
+    """A consumer or a producer, started, and stopped whatever happens."""
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
 async def make_template(server: str, name: str, schema: str, cases: Sequence[Stored]) -> None:
     """A database with the program's tables, the variants', and the cases as they stand before the load."""
     async with connected(on(server, "postgres")) as system:
