@@ -25,7 +25,7 @@ from bench.accounting import peak_rss_mb
 from bench.expected import Output, differences
 from bench.hop import LOOK_S, WARM, service_environment
 from bench.orders import same_in_any_order, topics_of
-from bench.sample import PATIENCE_S, Failed, Reading, Sample, end_of, process, python, read
+from bench.sample import Failed, Reading, Sample, end_of, process, python, read
 from bench.stories import SERVICES
 from bench.telling import Life, Telling, Told
 from bench.wire import Looker, connected, database, forget_group, make_template, on, running, skip_to_end
@@ -41,6 +41,8 @@ from workhardening_contracts.registry import (
 TEMPLATE = "bench_chain"
 LIVES = 96
 """Whole lives are long, and the naive chain is slow. Costs are per event."""
+PATIENCE_S = 900.0
+"""How long one sample may take."""
 OUTPUTS = (INTAKE_TOPIC, PLANNING_TOPIC, PROGRESS_TOPIC, REJECTIONS_TOPIC)
 TOPICS = (CLINIC_TOPIC, *OUTPUTS)
 
@@ -59,7 +61,7 @@ class Variant:
 
 
 VARIANTS = {
-    variant.name: variant for variant in (Variant("chain_naive", "inbox", 1), Variant("chain_product", "event_log", 20))
+    variant.name: variant for variant in (Variant("chain_naive", "inbox", 1), Variant("chain_product", "event_log", 10))
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import chain
-from bench.accounting import processes, tree
+from bench.accounting import processes
 from bench.orders import lives_of
 from bench.sample import Failed
 from bench.telling import Life
@@ -74,15 +73,15 @@ async def test_a_chain_that_did_other_than_it_must_fails_the_run(prepared: local
 async def test_however_a_sample_ends_so_do_its_services(
     prepared: local.Stack, lives: list[Life], end: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def ended(*_: object) -> None:
-        assert len(running()) == len(before) + len(chain.SERVICES)
+    started: list[int] = []
+
+    async def ended(*given: Any) -> None:
+        started.extend(group.child.pid for group in given[-1])
+        assert processes().keys() >= set(started)
         raise end
 
-    def running() -> set[int]:
-        return tree(os.getpid(), processes())
-
-    before = running()
     monkeypatch.setattr(chain, "live", ended)
     with pytest.raises(type(end)):
         await chain.sample(prepared, lives, chain.VARIANTS["chain_naive"], 1)
-    assert running() == before
+    assert len(started) == len(chain.SERVICES)
+    assert not processes().keys() & set(started)
