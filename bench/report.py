@@ -48,6 +48,7 @@ GOALS: Mapping[str, Goal] = {
         Goal("P5", "relay CPU per row, read and send_batch / product", 0.6, 0.8),
         Goal("P6", "one hop at 40 events/s, p50, product / one leg", 5, 4, at_most=True),
         Goal("P7", "one hop at 40 events/s, p99, product / one leg", 5, 3.5, at_most=True),
+        Goal("P8", "chain CPU, referral to readiness update, naive services / product", 18, 25),
         Goal("P13", "memory of the service, MB", 90, None, at_most=True),
         Goal("P14", "hop CPU, tracing at the default sampling / off", 1.12, None, at_most=True),
         Goal("relay", "relay CPU per row, faststream-outbox / product", None, None),
@@ -75,6 +76,7 @@ RATIOS: Mapping[str, tuple[str, str, Pick]] = {
     "P5": ("relay_limit", "relay_product", cpu),
     "P14": ("product_traced", "product", cpu),
     "relay": ("relay_faststream_outbox", "relay_product", cpu),
+    "P8": ("chain_naive", "chain_product", cpu),
     "P6": ("latency_product", "latency_floor", lambda sample: sample.more["p50_ms"]),
     "P7": ("latency_product", "latency_floor", lambda sample: sample.more["p99_ms"]),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import Any, cast
 
 import asyncpg
@@ -52,6 +53,9 @@ async def main() -> None:
 
     async with broker:
         await broker.start()
+        if not start.count:
+            await asyncio.to_thread(sys.stdin.read)  # until the driver ends, however it does
+            return
         await finished.wait()
         meter.done()
 

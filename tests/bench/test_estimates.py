@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench import harness
+from bench import chain, harness, hop, latency
 from bench.estimates import disturbed, estimate, quantile
 from bench.report import GOALS, found, verdict
 from bench.sample import Sample
@@ -65,6 +65,16 @@ async def test_a_machine_that_is_never_quiet_does_not_keep_a_run_for_ever() -> N
 
     _, thrown = await harness.bracketed(measure, 1, loop=lambda: next(loops))
     assert thrown == harness.ATTEMPTS - 1
+
+
+def test_what_fills_the_programs_topics_is_measured_behind_what_reads_them_from_their_beginning() -> None:
+    """A hop after a latency or a chain, or a latency after a chain, would take what these sent for its own load."""
+    order = [name for _, names in harness.orders(harness.NAMES, 2, 1) for name in names]
+    last = {name: nth for nth, name in enumerate(order)}
+    first = {name: nth for nth, name in reversed(list(enumerate(order)))}
+    assert sorted(order) == sorted([*harness.NAMES, *harness.NAMES])
+    assert max(last[name] for name in hop.VARIANTS) < min(first[name] for name in latency.NAMES)
+    assert max(last[name] for name in latency.NAMES) < min(first[name] for name in chain.VARIANTS)
 
 
 def test_ratios_are_taken_within_a_round() -> None:
