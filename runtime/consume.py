@@ -34,7 +34,7 @@ from runtime.cases import Conflict, lock_partitions
 from runtime.db import Connection, Pool, Writer, blames_record, is_transient, origin, reduce_error
 from runtime.fold import Handlers, Policy
 from runtime.membership import Membership
-from runtime.poll import Poll, record_of
+from runtime.poll import Poll, next_records, record_of
 from runtime.records import Ignored, Item, Lost, Opened, Record, open_record
 from runtime.settings import Settings
 from runtime.stages import STAGES, Histogram, Lap, Stopwatch, untimed
@@ -135,8 +135,6 @@ class Consumer(Generic[S, P]):
             group_id=self._membership.group,
             group_instance_id=self._membership.name,
             batch=True,
-            max_records=settings.batch_records,
-            batch_timeout_ms=settings.batch_wait_ms,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             partition_assignment_strategy=(RangePartitionAssignor,),
@@ -149,11 +147,11 @@ class Consumer(Generic[S, P]):
             decoder=_decode,
         )
         self._subscriber = subscriber
-        get_msg = subscriber.get_msg
 
         async def fetch(consumer: Any) -> tuple[Any, ...]:
             try:
-                return await get_msg(consumer)
+                # FastStream's own sleeps when there was nothing, and then is deaf to what comes.
+                return await next_records(consumer, settings.batch_records)
             except KafkaError:
                 await self._membership.superseded()
                 raise

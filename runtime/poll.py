@@ -14,6 +14,9 @@ from runtime.fold import Position
 from runtime.records import Record
 from runtime.within import within
 
+IDLE_MS = 500
+"""How long one looks where nothing comes. Longer saves next to nothing; a consumer looks at its watchdog in between."""
+
 
 @dataclass(slots=True)
 class Undecodable:
@@ -26,6 +29,12 @@ class Undecodable:
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes | None]] = ()
     value: bytes | None = None
+
+
+async def next_records(consumer: Any, most: int) -> tuple[Any, ...]:
+    """What has come of all partitions, as soon as there is anything; at most so many records."""
+    found: Mapping[TopicPartition, Sequence[Any]] = await consumer.getmany(timeout_ms=IDLE_MS, max_records=most)
+    return tuple(record for records in found.values() for record in records)
 
 
 class Poll:

@@ -54,7 +54,6 @@ class Settings(BaseSettings):
     """Static group membership: a restarted process with the same name takes its partitions back at once."""
     batch_records: int = Field(default=500, ge=1, le=5000)
     """The knee of CPU per event lies at 100 to 500 records a transaction."""
-    batch_wait_ms: int = Field(default=20, ge=1, le=1000)
     session_timeout_ms: int = Field(default=6000, ge=6000)
     """6 s is the least a broker allows: how long a killed consumer's partitions wait for a new owner."""
     watchdog_s: float = Field(default=90, gt=0)

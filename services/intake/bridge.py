@@ -22,7 +22,7 @@ from runtime.db import Pool, reduce_error
 from runtime.fold import Position, Refusal, rejection_of
 from runtime.parking import write_dead_letter
 from runtime.policy import Policies
-from runtime.poll import Poll, Undecodable
+from runtime.poll import Poll, Undecodable, next_records
 from runtime.relay import transient
 from runtime.running import Running
 from runtime.within import within
@@ -103,7 +103,7 @@ async def run_bridge(running: Running) -> None:
     # A partition that went to another member and came back is searched for a bad record from where it stood here: what
     # is taken in again is absorbed.
     done: dict[TopicPartition, int] = {}
-    poll = Poll(_fetch, done)
+    poll = Poll(lambda consumer: next_records(consumer, BATCH), done)
     try:
         await consumer.start()
         while True:
@@ -147,11 +147,6 @@ def side_by_side(records: Iterable[Consumed]) -> list[list[list[Consumed]]]:
 async def _take_in_order(bridge: Bridge, line: Iterable[Consumed]) -> None:
     for record in line:
         await take_in(bridge, record)
-
-
-async def _fetch(consumer: Any) -> tuple[Consumed, ...]:
-    found: dict[TopicPartition, Sequence[Consumed]] = await consumer.getmany(timeout_ms=500, max_records=BATCH)
-    return tuple(record for records in found.values() for record in records)
 
 
 async def take_in(bridge: Bridge, record: Consumed) -> None:
