@@ -39,7 +39,7 @@ from workhardening_contracts.registry import (
 )
 
 TEMPLATE = "bench_chain"
-LIVES = 96
+LIVES = 24
 """Whole lives are long, and the naive chain is slow. Costs are per event."""
 PATIENCE_S = 900.0
 """How long one sample may take."""
