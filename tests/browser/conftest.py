@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Literal
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.driving import DESK, launched
 from tests.browser.place import Site, served
@@ -38,6 +38,9 @@ def site(server: Site) -> Site:
 
 Open = Callable[..., Awaitable[Page]]
 
+PATIENCE_MS = 30_000
+"""For one step of a page, and for what is expected of it: on a busy machine a first page takes ten seconds."""
+expect.set_options(timeout=PATIENCE_MS)
 PATIENCE_S = 300
 """For one test: a browser that went away is waited for without end otherwise. The slowest takes a fifth of that."""
 PATIENCE_OF_A_STACK_S = 1200
@@ -79,7 +82,7 @@ async def visit(browser: Browser, site: Site) -> AsyncGenerator[Open]:
             java_script_enabled=scripts,
         )
         await context.add_cookies([{"name": "who", "value": who, "url": site.url}])
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("console", lambda told: heard.append(told.text) if told.type in ("error", "warning") else None)
