@@ -139,6 +139,15 @@ def show(samples: Sequence[Sample], console: Console) -> None:
         console.print(stages)
 
 
+def put(path: Path, command: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write parts of a run into a JSON file, each with what the run was; parts of other runs stay there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    there: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    run = {"command": command, "commit": commit(), "machine": machine()}
+    document = there | {name: run | dict(part) for name, part in parts.items()}
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
 def machine() -> dict[str, Any]:
     """What the figures depend on; no name of a host, no path."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

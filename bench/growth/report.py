@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from bench.estimates import Estimate
-from bench.report import Goal, commit, machine, verdict
+from bench.report import Goal, put, verdict
 
 GOALS: Mapping[str, Goal] = {
     goal.name: goal
@@ -63,20 +62,18 @@ def table(measured: Sequence[Measured], scale: float) -> Table:
 
 
 def write(measured: Sequence[Measured], took_s: Mapping[str, float], command: str, scale: float, folder: Path) -> Path:
-    """Write growth.json; its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    document = {
-        "command": command,
-        "commit": commit(),
-        "machine": machine(),
-        "scale": scale,
-        "took_s": {part: round(seconds, 1) for part, seconds in took_s.items()},
-        "goals": {
-            name: {**asdict(GOALS[name]), **asdict(result), "verdict": verdict(GOALS[name], result)}
-            for name, result in found(measured).items()
-        },
-        "samples": [asdict(each) for each in measured],
-    }
+    """Put the goals that were measured into growth.json; its path."""
     path = folder / "growth.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    parts = {
+        name: {
+            "scale": scale,
+            "took_s": round(took_s[name], 1),
+            **asdict(GOALS[name]),
+            **asdict(result),
+            "verdict": verdict(GOALS[name], result),
+            "samples": [asdict(each) for each in measured if each.goal == name],
+        }
+        for name, result in found(measured).items()
+    }
+    put(path, command, parts)
     return path

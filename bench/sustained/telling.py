@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.report import commit, machine
+from bench.report import put
 from bench.sample import Sample
 from bench.stories import SERVICES
 from bench.sustained.figures import WITHIN, kept, per_cpu_s
@@ -83,16 +82,17 @@ def _show_replicas(samples: Sequence[Sample], console: Console) -> None:
 
 
 def write(steady: Steady | None, samples: Sequence[Sample], repeated: int, command: str, folder: Path) -> Path:
-    """Write sustained.json and, of a steady run, sustained.svg; the path of the first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    document: dict[str, Any] = {"command": command, "commit": commit(), "machine": machine()}
+    """Put the parts that were measured into sustained.json and, of a steady run, write sustained.svg; the path of the
+    first."""
+    path = folder / "sustained.json"
+    parts: dict[str, Mapping[str, Any]] = {}
     if steady is not None:
-        document["steady"] = steady.as_json()
-        (folder / "sustained.svg").write_text(draw(steady.looks), encoding="utf-8")
+        parts["steady"] = steady.as_json()
     if samples:
         ratios: list[Mapping[str, Any]] = [{**asdict(each), "met": each.met} for each in kept(samples)]
         found = [each.as_json() for each in samples]
-        document["replicas"] = {"within": WITHIN, "repeated": repeated, "of_one": ratios, "samples": found}
-    path = folder / "sustained.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        parts["replicas"] = {"within": WITHIN, "repeated": repeated, "of_one": ratios, "samples": found}
+    put(path, command, parts)
+    if steady is not None:
+        (folder / "sustained.svg").write_text(draw(steady.looks), encoding="utf-8")
     return path

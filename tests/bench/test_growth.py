@@ -75,16 +75,28 @@ def test_the_file_holds_every_round_and_what_it_was_made_of(tmp_path: Path) -> N
     path = write(rounds("P9", 1.1, 1.4, 1.5), {"P9": 61.04}, "python -m bench.growth --parts P9", 0.1, tmp_path / "out")
     document = json.loads(path.read_text(encoding="utf-8"))
     assert path.name == "growth.json"
-    assert document["command"] == "python -m bench.growth --parts P9"
-    assert document["commit"]
-    assert document["machine"]["cores"] > 0
-    assert (document["scale"], document["took_s"]) == (0.1, {"P9": 61.0})
-    assert document["goals"]["P9"]["verdict"] == "MISSED"
-    assert [(each["round"], each["value"], each["more"]) for each in document["samples"]] == [
+    part = document["P9"]
+    assert part["command"] == "python -m bench.growth --parts P9"
+    assert part["commit"]
+    assert part["machine"]["cores"] > 0
+    assert (part["scale"], part["took_s"]) == (0.1, 61.0)
+    assert part["verdict"] == "MISSED"
+    assert [(each["round"], each["value"], each["more"]) for each in part["samples"]] == [
         (1, 1.1, {"rows": 10}),
         (2, 1.4, {"rows": 20}),
         (3, 1.5, {"rows": 30}),
     ]
+
+
+def test_what_another_run_measured_stays_in_the_file(tmp_path: Path) -> None:
+    write(rounds("P9", 1.1), {"P9": 1}, "the first", 1, tmp_path)
+    write(rounds("P10", 1.2), {"P10": 1}, "the second", 1, tmp_path)
+    path = write(rounds("P9", 1.3), {"P9": 1}, "the third", 1, tmp_path)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert {name: (part["median"], part["command"]) for name, part in document.items()} == {
+        "P9": (1.3, "the third"),
+        "P10": (1.2, "the second"),
+    }
 
 
 def test_other_cohorts_have_references_of_version_7_of_their_own_weeks() -> None:
