@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from random import Random
 
@@ -140,7 +141,7 @@ def test_a_critical_target_that_was_not_performed_holds_and_another_one_does_not
 
 def test_a_lower_frequency_does_not_show_the_target() -> None:
     easier = [
-        each.model_copy(update={"performed": re.sub("occasional|frequent|constant", "seldom", each.performed)})
+        replace(each, performed=re.sub("occasional|frequent|constant", "seldom", each.performed))
         for each in week_like()
     ]
     assert easier != week_like()
