@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import harness, report
-from bench.sample import Failed
+from bench.sample import Failed, end_as_by_ctrl_c
 from deploy.local.stack import StackError
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,10 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     said = Console(stderr=True)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment; it tries again
-    # However it is ended, it ends as by Ctrl-C, with everything that it started: also when a shell, which starts it in
-    # the background, has it ignore that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    end_as_by_ctrl_c()
     names = list(dict.fromkeys(options.only or harness.NAMES))
     try:
         samples, repeated = harness.run(
@@ -58,10 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         report.show(samples, Console())
     return 0
-
-
-def _as_ctrl_c(*_: object) -> None:
-    signal.raise_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":

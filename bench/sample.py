@@ -26,6 +26,17 @@ class Failed(Exception):
     """A variant died, took too long, or did less than its work; the sentence says which."""
 
 
+def end_as_by_ctrl_c() -> None:
+    """However this process is ended, it ends as by Ctrl-C, with everything that it started: also when a shell, which
+    starts it in the background, has it ignore that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
+
+
+def _as_ctrl_c(*_: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What one sample cost."""

@@ -138,6 +138,9 @@ class Consumer(Generic[S, P]):
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             partition_assignment_strategy=(RangePartitionAssignor,),
+            # A backlog is fetched ahead by some batches and no more; by default it is a megabyte of each partition.
+            fetch_max_bytes=2 << 20,
+            max_partition_fetch_bytes=1 << 18,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 6,
             # Far above the longest retry: a batch that is tried again must not cost the membership.

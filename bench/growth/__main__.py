@@ -22,7 +22,7 @@ from rich.console import Console
 
 from bench.growth.parts import PARTS
 from bench.growth.report import Measured, Say, table, write
-from bench.sample import Failed
+from bench.sample import Failed, end_as_by_ctrl_c
 from deploy.local import postgres
 from deploy.local.scratch import scratch_stack
 from deploy.local.stack import StackError
@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="the document on standard output instead of a table")
     options = parser.parse_args(argv)
     said = Console(stderr=True)
+    end_as_by_ctrl_c()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment; it tries again
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)  # the relay and the sender run in this process
     structlog.configure(wrapper_class=quiet, logger_factory=structlog.PrintLoggerFactory(sys.stderr))

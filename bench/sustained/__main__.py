@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.harness import CACHE, ROOT
-from bench.sample import Failed, Sample
+from bench.sample import Failed, Sample, end_as_by_ctrl_c
 from bench.stories import stories_of
 from bench.sustained import replicas, steady, telling
 from bench.sustained.plan import plan_of
@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="the document on standard output instead of tables")
     options = parser.parse_args(argv)
     said = Console(stderr=True)
+    end_as_by_ctrl_c()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment; it tries again
     found: steady.Steady | None = None
     samples: list[Sample] = []
