@@ -13,8 +13,7 @@ from bench.sample import Failed
 STAGES: Mapping[str, str] = {
     "taken": "sent, read by the service, and its batch begun: one leg",
     "committed": "decided, written and committed",
-    "offsets": "the batch's offsets committed; then the relay is woken",
-    "relayed": "the answer read from the outbox",
+    "relayed": "the relay woken, the answer read from the outbox",
     "read": "the answer published and read by us: one leg",
 }
 """What has come about at the end of each, in their order."""
@@ -45,9 +44,8 @@ def stages(trips: Iterable[Trip], exports: Iterable[bytes]) -> dict[str, list[fl
         for span in scope.spans
     ]
     processed = [span for span in spans if span.name.startswith("process ")]
-    # A record's own span continues the one that it bore; a batch's has no parent, and is linked to its records'.
+    # A record's own span continues the one that it bore; a batch's has no parent.
     own = {span.parent_span_id: span for span in processed if span.parent_span_id}
-    batches = {link.span_id: span for span in processed if not span.parent_span_id for link in span.links}
     # When an answer was put into the relay's batch; of several the first.
     answers: dict[bytes, int] = {}
     for span in spans:
@@ -57,11 +55,10 @@ def stages(trips: Iterable[Trip], exports: Iterable[bytes]) -> dict[str, list[fl
     found: dict[str, list[float]] = {name: [] for name in STAGES}
     for trip in trips:
         mine = own.get(trip.span)
-        if mine is None or trip.span not in batches or mine.span_id not in answers:
+        if mine is None or mine.span_id not in answers:
             raise Failed("the service did not send the spans of each record")
         taken, committed = mine.start_time_unix_nano, mine.end_time_unix_nano
-        offsets, relayed = batches[trip.span].end_time_unix_nano, answers[mine.span_id]
-        moments = (trip.due, taken, committed, offsets, relayed, trip.came)
+        moments = (trip.due, taken, committed, answers[mine.span_id], trip.came)
         for name, (before, after) in zip(STAGES, pairwise(moments), strict=True):
             found[name].append((after - before) / 1e6)
     return found
