@@ -27,8 +27,8 @@ class Member:
         self._generation = -1
         self._positions: dict[Place, int] = {}
         self._ack_first = False
-        self.get_msg: Any = self.poll
-        """FastStream's way to the next batch, which `attach` wraps."""
+        self.get_msg: Any = None
+        """FastStream's way to the next batch, which `attach` sets."""
         self.handle: Any = None
         self.consumer = self
 
@@ -39,8 +39,8 @@ class Member:
     def __call__(self, handle: Any) -> None:
         self.handle = handle
 
-    async def poll(self, consumer: Any) -> tuple[Entry, ...]:
-        """The next records of some of the assigned partitions."""
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[Place, list[Entry]]:
+        """aiokafka's: the next records of some of the assigned partitions."""
         world, broker, rng = self._world, self._world.broker, self._world.rng
         # A member learns late of a rebalance, and reads on with its old assignment until then.
         if self._generation != broker.generation and (world.calm or self._generation < 0 or rng.random() < 0.5):
@@ -48,20 +48,20 @@ class Member:
             mine = sorted(number for number, name in broker.owner.items() if name == self._name)
             self._positions = {(t, n): broker.committed.get((t, n), 0) for t in TOPICS for n in mine}
         room = rng.randrange(1, 9)
-        batch: list[Entry] = []
+        batch: dict[Place, list[Entry]] = {}
         for place in rng.sample(sorted(self._positions), len(self._positions)):
             start = self._positions[place]
             taken = broker.logs[place][start : start + room]
             self._positions[place] = start + len(taken)
             room -= len(taken)
-            batch += taken
+            batch[place] = taken
             world.store.seen["record read again"] += sum(
                 world.finished((entry.topic, entry.partition, entry.offset)) for entry in taken
             )
             world.store.seen["record read by a zombie"] += len(taken) * (self._generation != broker.generation)
-        if batch and self._ack_first and self._generation == broker.generation:
+        if any(batch.values()) and self._ack_first and self._generation == broker.generation:
             broker.commit(self._generation, dict(self._positions))
-        return tuple(batch)
+        return batch
 
     async def commit(self, offsets: dict[Place, int]) -> None:
         """aiokafka's commit. Its answer, or the request itself, may be lost."""
