@@ -24,7 +24,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from bench.accounting import peak_rss_mb
 from bench.expected import Output, differences
 from bench.hop import LOOK_S, WARM, service_environment
-from bench.orders import same_in_any_order, topics_of
+from bench.orders import same_in_any_order
+from bench.program import topics_of
 from bench.sample import Failed, Reading, Sample, end_of, process, python, read
 from bench.stories import SERVICES
 from bench.telling import Life, Telling, Told

@@ -11,15 +11,14 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib import import_module
+from functools import partial
 from itertools import count
 from os import cpu_count
 from pathlib import Path
 from random import Random
 
 from bench.load import sources
-from bench.program import Hop
+from bench.program import Hop, topics_of
 from bench.stories import SERVICES, TABLES, Story, followed, stories_of
 from bench.telling import Life, Telling, Told, signatures_of
 from runtime.fold import Position
@@ -50,13 +49,6 @@ class Ending:
     told: frozenset[Told]
     unsaid: int = 0
     """Steps that were never reached, since an answer did not come."""
-
-
-@cache
-def topics_of(service: str) -> tuple[str, ...]:
-    """What a service reads."""
-    topics: tuple[str, ...] = import_module(f"services.{service}.__main__").SERVICE.topics
-    return topics
 
 
 def lives_of(cases: int, seed: int, folder: Path) -> tuple[list[Life], int]:

@@ -25,6 +25,13 @@ def handlers_of(service: str) -> Handlers[Any, Any]:
     return handlers
 
 
+@cache
+def topics_of(service: str) -> tuple[str, ...]:
+    """What a service reads."""
+    topics: tuple[str, ...] = import_module(f"services.{service}.__main__").SERVICE.topics
+    return topics
+
+
 Key = tuple[UUID, str, str]
 """(case, source, id): what makes two deliveries the same event."""
 

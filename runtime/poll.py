@@ -15,7 +15,7 @@ from runtime.records import Record
 from runtime.within import within
 
 IDLE_MS = 500
-"""How long one looks where nothing comes. Longer saves next to nothing; a consumer looks at its watchdog in between."""
+"""How long one looks where nothing comes: far less than the watchdog waits for a poll to come back."""
 
 
 @dataclass(slots=True)

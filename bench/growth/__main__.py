@@ -21,7 +21,8 @@ import structlog
 from rich.console import Console
 
 from bench.growth.parts import PARTS
-from bench.growth.report import Measured, Say, table, write
+from bench.growth.report import Measured, table, write
+from bench.harness import Say
 from bench.sample import Failed, end_as_by_ctrl_c
 from deploy.local import postgres
 from deploy.local.scratch import scratch_stack

@@ -14,9 +14,10 @@ from confluent_kafka import Producer
 
 from bench.accounting import peak_rss_mb
 from bench.growth.cohorts import cohort, multiply, renamed
-from bench.growth.report import Measured, Say
+from bench.growth.report import Measured
 from bench.growth.service import serving
 from bench.growth.tables import load_at
+from bench.harness import Say
 from bench.load import SERVICE, Load, Record
 from bench.partitions import partition_of
 from bench.sample import Failed

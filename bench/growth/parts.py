@@ -6,8 +6,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from bench.growth.backlog import memory
-from bench.growth.report import Measured, Say
+from bench.growth.report import Measured
 from bench.growth.tables import cases, inbox
+from bench.harness import Say
 from bench.sample import Failed
 from deploy.local import stack as local
 from torture.growth import hanging, outbox

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -24,8 +24,6 @@ GOALS: Mapping[str, Goal] = {
         Goal("P15", "webhooks/s, one of 50 endpoints hangs / none", 0.9, None),
     )
 }
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

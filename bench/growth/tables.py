@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.growth.cohorts import cohort, multiply, renamed
-from bench.growth.report import Measured, Say
+from bench.growth.report import Measured
 from bench.growth.service import Share, drain, shares
-from bench.harness import CACHE
+from bench.harness import CACHE, Say
 from bench.load import SERVICE, Load, load_of
 from bench.partitions import partition_of
 from bench.sample import Failed, Sample

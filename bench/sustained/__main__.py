@@ -12,12 +12,12 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from bench.harness import CACHE, ROOT
+from bench.harness import CACHE, ROOT, Say
 from bench.sample import Failed, Sample, end_as_by_ctrl_c
 from bench.stories import stories_of
 from bench.sustained import replicas, steady, telling
@@ -31,8 +31,6 @@ LIVES = 400
 """Different lives at a steady rate; told again, of other cases, as often as it takes."""
 APART_S = 5.0
 """Between two records of a case, on the average: far more than the chain takes for what the first one leads to."""
-
-Say = Callable[[str], None]
 
 
 def run_steady(cases: int, rate: float, minutes: float, seed: int, say: Say) -> steady.Steady:

@@ -10,18 +10,19 @@ import asyncio
 import secrets
 import signal
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.accounting import peak_rss_mb
 from bench.expected import Expected, differences, expected_of, wrong_rows
-from bench.harness import bracketed, orders
+from bench.harness import Say, bracketed, orders
 from bench.hop import LOOK_S, WARM
 from bench.load import Load, fourth_week, load_of
+from bench.program import topics_of
 from bench.sample import PATIENCE_S, Failed, Sample, between, read
-from bench.sustained.services import Replica, all_live, group_of, running, share, topics_of
+from bench.sustained.services import Replica, all_live, group_of, running, share
 from bench.sustained.verdicts import verdicts
 from bench.wire import (
     Looker,
@@ -39,8 +40,6 @@ from workhardening_contracts.registry import CLINIC_TOPIC, PLANNING_TOPIC, PROGR
 COUNTS = (1, 2, 4)
 SESSION_S = 30
 """A process that is stopped for less stays a member of its group."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.hop import service_environment
 from bench.partitions import PARTITIONS
+from bench.program import topics_of
 from bench.sample import PATIENCE_S, Failed, end_of, process, python
 from bench.wire import Looker, on
 from deploy.local import stack as local
@@ -29,12 +29,6 @@ class Replica:
 
 def group_of(service: str) -> str:
     return f"whp.{service}"
-
-
-def topics_of(service: str) -> tuple[str, ...]:
-    """What a service reads."""
-    topics: tuple[str, ...] = import_module(f"services.{service}.__main__").SERVICE.topics
-    return topics
 
 
 @asynccontextmanager

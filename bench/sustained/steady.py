@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from random import Random
@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from bench.accounting import rss_mb
 from bench.expected import Output, differences, output_of
+from bench.harness import Say
 from bench.latency import cause_of, reference
 from bench.sample import Failed, Reading, read
 from bench.stories import EMPLOYERS, SERVICES
@@ -47,8 +48,6 @@ WARM = 0.15
 """Of the records: CPU and waits count from there on."""
 SETTLE_S = 120.0
 """How long the chain may take for what is left when the last record was sent."""
-
-Say = Callable[[str], None]
 
 
 @dataclass

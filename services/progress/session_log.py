@@ -23,7 +23,7 @@ from workhardening_contracts.quantity import Amount, Unit
 @dataclass(slots=True, config=Contract.model_config)
 class Entry:
     """One report of one session: only what decisions need. No model, since a state holds some fifteen of them: they are
-    read in 0.6 of the time, and take a quarter of the memory."""
+    read in 0.6 of the time, and 500 cases take 25 MB instead of 32."""
 
     id: str
     """The id of the event that reported it."""
