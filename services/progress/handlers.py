@@ -23,9 +23,9 @@ from services.progress.state import (
     InProgram,
     Judging,
     Opened,
-    PlanInHand,
     State,
     Withdrawn,
+    in_hand,
 )
 from services.table import table
 from workhardening_contracts.clinic import (
@@ -82,7 +82,7 @@ def on_plan_issued(state: State | None, event: Event[PlanIssued], policy: Policy
             begun = InProgram(
                 clinic=state.clinic,
                 opened_on=state.opened_on,
-                plan=_in_hand(event.data),
+                plan=in_hand(event.data),
                 status=Judging(),
                 log=state.log,
                 closed_through=state.closed_through,
@@ -90,7 +90,7 @@ def on_plan_issued(state: State | None, event: Event[PlanIssued], policy: Policy
             )
             return _settled(begun, event, policy)
         case InProgram(weeks_judged=0):
-            return _settled(replanned(state, _in_hand(event.data)), event, policy)
+            return _settled(replanned(state, in_hand(event.data)), event, policy)
         case _:
             return Outcome(state)
 
@@ -113,7 +113,7 @@ def on_plan_revised(state: State | None, event: Event[PlanRevised], policy: Poli
                 # The day of the assessment itself is not cleared: an alert of that day may have come after it.
                 answered = event.data.assessed_on or event.data.effective_from
                 resumed["cleared_through"] = answered - timedelta(days=1)
-            return _settled(replanned(state, _in_hand(event.data)).model_copy(update=resumed), event, policy)
+            return _settled(replanned(state, in_hand(event.data)).model_copy(update=resumed), event, policy)
         case _:
             return Outcome(state)
 
@@ -278,16 +278,6 @@ def on_follow_up_recorded(state: State | None, event: Event[FollowUpRecorded], p
 def on_case_erased(state: State | None, event: Event[CaseErased], policy: Policy) -> Result:
     """Of a case that is known: a stranger could otherwise bar one that is about to be opened."""
     return Outcome(None, wait=True) if state is None else Outcome(None, erase=True)
-
-
-def _in_hand(plan: PlanIssued | PlanRevised) -> PlanInHand:
-    return PlanInHand(
-        version=plan.plan_version,
-        job=plan.job,
-        baseline_pain=plan.baseline_pain,
-        total_weeks=plan.total_weeks,
-        week=plan.weeks[0],
-    )
 
 
 def _to_come(day: date, event: Event[Any]) -> bool:

@@ -52,10 +52,11 @@ def assess(
     shown = capacities(valid)
     demands = tuple(_standing(demand, shown, policy) for demand in job.demands)
     decide = deciding(demands)
+    decisive = {standing.demand for standing in decide}
     unmet = [
         (demand, standing)
         for demand, standing in zip(job.demands, demands, strict=True)
-        if not standing.met and standing not in decide
+        if not standing.met and standing.demand not in decisive
     ]
     confidence = next((each.confidence for each in reversed(valid) if each.confidence is not None), None)
     if confidence is None:
@@ -70,7 +71,9 @@ def assess(
     flags = [f"unmet.{demand.kind}" for demand, _ in unmet if demand.kind in MENTAL_KINDS]
     flags += [_flag("not_shown", demand.kind) for demand, standing in unmet if standing.shown is None]
     flags += [
-        _flag("hours_capped", demand.kind) for demand in job.demands if requirement(demand, policy) != demand.amount
+        _flag("hours_capped", demand.kind)
+        for demand, standing in zip(job.demands, demands, strict=True)
+        if standing.required.amount != demand.amount.amount
     ]
     if job.shift_hours > policy.max_hours:
         flags.append(_flag("hours_capped", "shift"))

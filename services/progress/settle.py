@@ -148,7 +148,8 @@ def _judge(case: InProgram, through: date, policy: Policy, name: Name) -> Step:
     week = case.plan.week
     view = session_log.as_of(case.log, through)
     judged = verdict.judge(
-        week,
+        week.targets,
+        week.days,
         [each for each in view if week.starts_on <= each.held_on <= through],
         [each for each in view if each.held_on < week.starts_on and is_news(each, case)],
         case.plan.baseline_pain,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from services.progress.session_log import Entry
 from workhardening_contracts.clinic import FollowUpRecorded
 from workhardening_contracts.contract import Contract
 from workhardening_contracts.demand import DemandProfile
-from workhardening_contracts.planning import PlannedWeek
+from workhardening_contracts.planning import PlanIssued, PlanRevised, Target
 
 Outcome = Literal["ready", "ready_with_restrictions", "not_ready", "discontinued", "withdrawn"]
 
@@ -36,14 +37,57 @@ class Opened(Contract):
     withdrawn: Withdrawn | None = None
 
 
+_TARGETS: TypeAdapter[tuple[Target, ...]] = TypeAdapter(tuple[Target, ...])
+
+
+class WeekInHand(Contract):
+    """The week to be judged."""
+
+    number: int
+    starts_on: date
+    ends_on: date
+    days: int
+    targets_json: str
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        return _TARGETS.validate_json(self.targets_json, extra="ignore")
+
+
 class PlanInHand(Contract):
-    """What is needed of the plan: the week to be judged, and what it is judged against."""
+    """What is needed of the plan: the week to be judged, and what it is judged against.
+
+    Job and targets are text until they are looked at, when a week is judged, which is one event in five. They are read
+    and written with each event of the case, and as models were four fifths of what reading a state took.
+    """
 
     version: int
-    job: DemandProfile
+    job_json: str
     baseline_pain: float
     total_weeks: int
-    week: PlannedWeek
+    week: WeekInHand
+
+    @cached_property
+    def job(self) -> DemandProfile:
+        return DemandProfile.model_validate_json(self.job_json, extra="ignore")
+
+
+def in_hand(plan: PlanIssued | PlanRevised) -> PlanInHand:
+    """What is kept of a plan."""
+    week = plan.weeks[0]
+    return PlanInHand(
+        version=plan.plan_version,
+        job_json=plan.job.model_dump_json(exclude_none=True),
+        baseline_pain=plan.baseline_pain,
+        total_weeks=plan.total_weeks,
+        week=WeekInHand(
+            number=week.number,
+            starts_on=week.starts_on,
+            ends_on=week.ends_on,
+            days=week.days,
+            targets_json=_TARGETS.dump_json(week.targets, exclude_none=True).decode(),
+        ),
+    )
 
 
 class Corrected(Contract):

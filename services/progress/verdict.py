@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeVar
 from services.progress.policy import Policy
 from services.progress.session_log import Entry, Shown, capacities, pain_after_a_day
 from workhardening_contracts.demand import Capacity, best_capacity
-from workhardening_contracts.planning import PlannedWeek, Target
+from workhardening_contracts.planning import Target
 from workhardening_contracts.progress import Reason
 from workhardening_contracts.quantity import ratio
 
@@ -113,23 +113,25 @@ def flares(there: Sequence[Entry], baseline_pain: float, policy: Policy) -> tupl
 
 
 def judge(
-    week: PlannedWeek,
+    targets: Sequence[Target],
+    days: int,
     sessions: Iterable[Entry],
     late: Iterable[Entry],
     baseline_pain: float,
     before: Before,
     policy: Policy,
 ) -> Judgement:
-    """Judge a closed week on its `sessions`; `late` are reports of earlier weeks that came since the last verdict."""
+    """Judge a closed week of so many planned `days` on its `sessions`; `late` are reports of earlier weeks that came
+    since the last verdict."""
     held = sorted(sessions, key=lambda each: each.held_on)
     there = [each for each in held if each.attended]
     excused = sum(each.attendance == "excused" for each in held)
     shown = capacities(there)
-    tried = [_tried(target, shown) for target in week.targets]
+    tried = [_tried(target, shown) for target in targets]
     counted = deciding(tried)
     shares = [None if each.top is None else ratio(each.top.amount, each.target.amount) for each in counted]
     known = [min(1.0, share) for share in shares if share is not None]
-    attendance = min(1.0, len(there) / week.days)
+    attendance = min(1.0, len(there) / days)
     flared, unknown = flares(there, baseline_pain, policy)
     late = list(late)
     shown_late = capacities((*there, *late)) if late else shown
@@ -155,7 +157,7 @@ def judge(
     elif any(holding.values()):
         verdict = "hold"
 
-    complied = not below(len(there), policy.attendance * max(0, week.days - excused))
+    complied = not below(len(there), policy.attendance * max(0, days - excused))
     gained = any(_is_gain(each, before, policy) for each in counted)
     stalled = 0 if complied or gained else before.stalled + (not alerts)
     discontinue = verdict in ("hold", "regress") and stalled >= policy.stalled_weeks
@@ -176,7 +178,7 @@ def judge(
         reasons=(
             *(_reason(each, policy) for each in tried),
             *(Reason(code=code) for code, given in of_the_week.items() if given),
-            *(() if week.targets else (Reason(code="no_targets"),)),
+            *(() if targets else (Reason(code="no_targets"),)),
         ),
         attended=len(there),
         excused=excused,

@@ -54,7 +54,7 @@ def judged(
     sessions: list[Entry], week: PlannedWeek = WEEK, before: Before | None = None, **changes: object
 ) -> Judgement:
     late: list[Entry] = changes.pop("late", [])  # pyright: ignore[reportAssignmentType]
-    return judge(week, sessions, late, 3.0, before or Before(), POLICY.model_copy(update=changes))
+    return judge(week.targets, week.days, sessions, late, 3.0, before or Before(), POLICY.model_copy(update=changes))
 
 
 def codes(judgement: Judgement, demand: str | None = None) -> set[str]:
