@@ -230,7 +230,7 @@ class Relay:
             self.active = True
             log.info("relay leads", schema=self._schema)
             while True:
-                if not await self._cycle(connection, producer):
+                if await self._cycle(connection, producer) < CYCLE_ROWS:
                     with contextlib.suppress(TimeoutError):
                         await within(POLL_S, self._awake.wait())
         finally:

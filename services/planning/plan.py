@@ -76,7 +76,7 @@ def revise(planned: Planned, verdict: Verdict, attained: Sequence[Capacity], pol
     levels = planned.levels
     if verdict == "advance":
         shown = _attained(planned, attained)
-        levels = (*levels, _climb(shown, planned.basis, total - week + 1, policy)[0])
+        levels = (*levels, _step(shown, planned.basis, total - week + 1, policy))
     elif verdict == "regress" and len(levels) > 1:
         levels = levels[:-1]
     return planned.model_copy(update={**common, "levels": levels})
@@ -183,7 +183,7 @@ def _start(assessment: AssessmentCompleted, weeks: int, policy: Policy) -> tuple
             min(amount, trajectory.aim(demand, policy)) for demand, (amount, _) in zip(demands, starts, strict=True)
         ),
     )
-    first = _climb(start, basis, weeks, policy)[0].model_copy(update={"days": start.days, "hours": start.hours})
+    first = _step(start, basis, weeks, policy).model_copy(update={"days": start.days, "hours": start.hours})
     return basis, (start, first)
 
 
@@ -212,25 +212,22 @@ def _attained(planned: Planned, attained: Sequence[Capacity]) -> Level:
     return level.model_copy(update={"amounts": amounts})
 
 
-def _climb(level: Level, basis: Basis, weeks: int, policy: Policy) -> list[Level]:
-    """The levels of the next `weeks` weeks."""
-    climbed: list[Level] = []
-    for weeks_left in range(weeks, 0, -1):
-        level = Level(
-            days=hours.next_days(level.days, weeks_left, policy),
-            hours=hours.next_hours(level.hours, basis.goal_hours, weeks_left, policy),
-            amounts=tuple(
-                trajectory.next_amount(amount, trajectory.aim(demand, policy), weeks_left, demand.amount.unit, policy)
-                for demand, amount in zip(basis.job.demands, level.amounts, strict=True)
-            ),
-        )
-        climbed.append(level)
-    return climbed
+def _step(level: Level, basis: Basis, weeks_left: int, policy: Policy) -> Level:
+    """The level of the first of the `weeks_left` weeks."""
+    return Level(
+        days=hours.next_days(level.days, weeks_left, policy),
+        hours=hours.next_hours(level.hours, basis.goal_hours, weeks_left, policy),
+        amounts=tuple(
+            trajectory.next_amount(amount, trajectory.aim(demand, policy), weeks_left, demand.amount.unit, policy)
+            for demand, amount in zip(basis.job.demands, level.amounts, strict=True)
+        ),
+    )
 
 
 def _weeks(planned: Planned, policy: Policy) -> tuple[tuple[PlannedWeek, ...], tuple[Shortfall, ...]]:
-    left = planned.total_weeks - planned.week
-    levels = [planned.levels[-1], *_climb(planned.levels[-1], planned.basis, left, policy)]
+    levels = [planned.levels[-1]]
+    for weeks_left in range(planned.total_weeks - planned.week, 0, -1):
+        levels.append(_step(levels[-1], planned.basis, weeks_left, policy))
     weeks = tuple(_week(planned, planned.week + nth, level, policy) for nth, level in enumerate(levels))
     return weeks, _shortfalls(planned.basis, weeks[-1], policy)
 
