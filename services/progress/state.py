@@ -58,7 +58,7 @@ class PlanInHand(Contract):
     """What is needed of the plan: the week to be judged, and what it is judged against.
 
     Job and targets are text until they are looked at, when a week is judged, which is one event in five. They are read
-    and written with each event of the case, and as models were four fifths of what reading a state took.
+    and written with each event of the case, and as models they made a state take half as long again to read.
     """
 
     version: int
