@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from runtime.cases import add_partitions, lock_partitions
 from tests.conftest import Database, Kafka
 from tests.runtime.toy import (
     Opened,
@@ -88,6 +91,30 @@ async def test_a_service_that_starts_again_resumes_from_its_committed_offsets(ka
         await eventually(process.counted)
         assert process.consumer.counts.records == 1
         assert process.consumer.counts.duplicates == 0
+
+
+async def test_records_that_are_nothing_to_a_service_are_passed_over_without_a_transaction(
+    kafka: Kafka, dsn: str
+) -> None:
+    topic, out = await kafka.topic(1), await kafka.topic(1)
+    await send(kafka.bootstrap, topic, [enveloped(uuid.uuid4(), "1", Opened())])
+    async with holding_partitions(dsn):
+        async with started(toy_handlers(topic, out, service=f"toy-{topic}"), topic, dsn, kafka.bootstrap) as process:
+            await eventually(process.counted)
+        assert process.consumer.counts.records == 1
+
+
+@asynccontextmanager
+async def holding_partitions(dsn: str) -> AsyncGenerator[None]:
+    """Meanwhile no batch can be written."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await add_partitions(connection, 4)
+        async with connection.transaction():
+            await lock_partitions(connection, range(4))
+            yield
+    finally:
+        await connection.close()
 
 
 async def test_a_failing_handler_parks_its_case_and_nobody_elses_and_shows_no_text(kafka: Kafka, dsn: str) -> None:
