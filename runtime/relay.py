@@ -230,6 +230,7 @@ class Relay:
             self.active = True
             log.info("relay leads", schema=self._schema)
             while True:
+                # Only a full read can have left rows behind; what is committed meanwhile wakes.
                 if await self._cycle(connection, producer) < CYCLE_ROWS:
                     with contextlib.suppress(TimeoutError):
                         await within(POLL_S, self._awake.wait())
