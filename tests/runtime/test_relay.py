@@ -14,7 +14,7 @@ from runtime.fold import Emitted
 from runtime.outbox import append_outbox, release_rows
 from runtime.relay import Relay
 from runtime.retry import discard_first, expire_waiting, retry_case
-from tests.conftest import Kafka
+from tests.conftest import Database, Kafka
 from tests.runtime.test_consume import read_all, value
 from tests.runtime.toy import (
     DIGEST_KEY,
@@ -104,6 +104,36 @@ async def test_a_row_that_the_broker_refuses_holds_its_case_and_no_other(kafka: 
         assert await release_rows(connection, bad) == 1
     finally:
         await connection.close()
+
+
+async def test_a_relay_that_planned_its_reads_while_the_outbox_was_empty_reads_it_by_its_indexes(
+    kafka: Kafka, database: Database, dsn: str
+) -> None:
+    topic = await kafka.topic(1)
+    outbox = f"{dsn.split('=')[-1]}.outbox"
+    counted = f"FROM pg_stat_user_tables WHERE relid = '{outbox}'::regclass"
+    relay = Relay(dsn, f"relay-{topic}", kafka.bootstrap, TELEMETRY)
+    turns: set[float] = set()
+
+    async def planned_for_good() -> bool:
+        turns.add(relay.last_turn)
+        return relay.active and len(turns) > 10  # PostgreSQL plans a statement anew five times
+
+    owner = await asyncpg.connect(database.admin, server_settings={"enable_seqscan": "off"})
+    try:
+        await owner.execute(f"VACUUM ANALYZE {outbox}")
+        before = await owner.fetchval(f"SELECT seq_scan {counted}")
+        running = asyncio.create_task(relay.run())
+        await eventually(planned_for_good)
+        await promise(dsn, topic, [uuid.uuid4() for _ in range(40)], range(50))
+        await eventually(lambda: owner.fetchval(f"SELECT count(*) = 0 FROM {outbox}"))
+        running.cancel()
+        await asyncio.wait([running])
+        # What a session has done is counted when it ends.
+        await eventually(lambda: owner.fetchval(f"SELECT n_tup_del = 2000 {counted}"))
+        assert await owner.fetchval(f"SELECT seq_scan {counted}") == before
+    finally:
+        await owner.close()
 
 
 async def test_a_parked_case_is_retried_in_order_after_its_defect_was_mended(kafka: Kafka, dsn: str) -> None:
