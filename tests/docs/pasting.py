@@ -33,7 +33,7 @@ def typed(document: str) -> list[Block]:
     return [Block(found["typed"], found["shown"]) for found in _PAIR.finditer(document)]
 
 
-def paste(blocks: list[Block], environment: Mapping[str, str], seconds: float = 200) -> list[str]:
+def paste(blocks: list[Block], environment: Mapping[str, str], seconds: float = 900) -> list[str]:
     """What each block prints, errors among it. Raises AssertionError, with all that was said, when a command fails.
 
     What a block starts in the background is ended with the shell.

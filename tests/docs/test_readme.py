@@ -29,7 +29,7 @@ def paste(block: str, stack: Place) -> str:
         env=stack.environment(),
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
