@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(json.loads(path.read_text(encoding="utf-8"))))
     else:
-        report.show(samples, Console())
+        report.show(samples, report.paper())
     return 0
 
 

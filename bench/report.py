@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -56,6 +57,11 @@ GOALS: Mapping[str, Goal] = {
 }
 
 Pick = Callable[[Sample], float]
+
+
+def paper() -> Console:
+    """What tables are printed on; a file has room for all that is in them."""
+    return Console(width=None if sys.stdout.isatty() else 150)
 
 
 def cpu(sample: Sample) -> float:

@@ -23,6 +23,7 @@ from rich.console import Console
 from bench.growth.parts import PARTS
 from bench.growth.report import Measured, table, write
 from bench.harness import Say
+from bench.report import paper
 from bench.sample import Failed, end_as_by_ctrl_c
 from deploy.local import postgres
 from deploy.local.scratch import scratch_stack
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(json.loads(path.read_text(encoding="utf-8"))))
     else:
-        Console().print(table(measured, options.scale))
+        paper().print(table(measured, options.scale))
     return 0
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.harness import CACHE, ROOT, Say
+from bench.report import paper
 from bench.sample import Failed, Sample, end_as_by_ctrl_c
 from bench.stories import stories_of
 from bench.sustained import replicas, steady, telling
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(json.loads(path.read_text(encoding="utf-8"))))
     else:
-        telling.show(found, samples, Console())
+        telling.show(found, samples, paper())
     return 1 if found is not None and found.wrong else 0
 
 
