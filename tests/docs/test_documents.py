@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from cyclopts import App
 
-from ops.__main__ import COMMANDS
+from ops.__main__ import load
 from ops.app import app
 from services.notify.disclosure import PROGRAM_SCOPES, WORK_STATUS
 from services.progress.verdict import Verdict
@@ -18,8 +17,7 @@ from tests.docs.reading import ROOT, anchors, committed, documents, links, secti
 from workhardening_contracts.progress import ReadinessAssessed
 from workhardening_contracts.registry import ENTRIES
 
-for _module in COMMANDS:  # importing a module of commands registers them
-    import_module(f"ops.{_module}")
+load("")
 
 DOCUMENTS = documents()
 EXTERNAL = re.compile(r"^(https?|mailto):")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import urllib.request
-from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +12,7 @@ import pytest
 import yaml
 from cyclopts import CycloptsError
 
-from ops.__main__ import COMMANDS
+from ops.__main__ import load
 from ops.app import app
 from tests.docs.reading import ROOT, links, section
 from tests.e2e.place import Place
@@ -30,8 +29,7 @@ PARTS = ("What it means", "How to look", "How to mend", "It is over when")
 
 _CODE = re.compile(r"`whp ([^`]+)`")
 
-for _module in COMMANDS:  # importing a module of commands registers them
-    import_module(f"ops.{_module}")
+load("")
 
 COMMAND_WORDS = {name for group in app for name in (group, *app[group])}
 MEANT = {"REF": str(uuid4()), "NUMBER": "7", "PARTITION": "3", "OFFSET": "1207", "TIME": "2026-03-02T12:00:00Z"}

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,7 +13,7 @@ from uuid import uuid4
 import pytest
 from cyclopts import App
 
-from ops.__main__ import COMMANDS
+from ops.__main__ import COMMANDS, load
 from ops.app import app
 from tests.ops.in_process import Command, assert_one_sentence
 
@@ -34,8 +33,7 @@ def commands(of: App, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
             yield from commands(of[name], (*words, name))
 
 
-for module in COMMANDS:
-    import_module(f"ops.{module}")
+load("")
 ALL = list(commands(app))
 
 
@@ -51,6 +49,17 @@ def test_no_command_that_was_promised_is_missing() -> None:
         "demands compare", "demands grade", "demands sheet", "lifting-index", "contracts check",
     )  # fmt: skip
     assert {tuple(words.split()) for words in promised} <= set(ALL)
+
+
+def test_each_module_is_known_by_the_first_words_of_its_commands() -> None:
+    found: dict[str, set[str]] = {}
+    for words in ALL:
+        at = app
+        for word in words:
+            at = at[word]
+        if words and at.default_command is not None:
+            found.setdefault(at.default_command.__module__, set()).add(words[0])
+    assert found == {f"ops.{module}": words for module, words in COMMANDS.items()}
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
