@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from services.notify.sender import SQL
-from tests.conftest import Database
 
 pytestmark = pytest.mark.stack
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 async def endpoint(pool: Pool, cases: int = 1) -> tuple[str, list[UUID]]:

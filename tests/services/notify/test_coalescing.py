@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from services.notify.coalescing import successor
 from services.notify.effects import SQL, write_deliveries
 from services.notify.rows import DeliveryRow
@@ -71,13 +71,6 @@ def test_the_next_update_that_needs_no_more_consent_takes_the_place() -> None:
     assert successor(1, ["work_status"], newer) == f"{ref}-3", "2 may be withheld when its attendance may not be told"
     assert successor(1, ["work_status", "attendance"], newer) == f"{ref}-2"
     assert successor(4, ["work_status"], newer) is None
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 async def write(pool: Pool, *rows: DeliveryRow) -> None:

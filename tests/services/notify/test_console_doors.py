@@ -11,7 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from runtime.http import console_caller, make_app, operations_caller
 from services.notify.console_door import console, operations
 from services.notify.employers import add_endpoint
@@ -29,13 +29,6 @@ SIGNED = {
     "effective_from": "2026-03-09",
     "effective_through": "2026-05-01",
 }
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 @pytest.fixture

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 import structlog
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from services.notify.gauges import GAUGES
 from services.notify.health import OPENS_AT
 from services.notify.watch import look
-from tests.conftest import Database
 from tests.services.notify.cases import consent, grant, opened, plan, ready, revised, revoke
 from tests.services.notify.receiving import Receiver, receiving, sending, status_of, until
 from tests.services.notify.stored import fold
@@ -23,13 +21,6 @@ from tests.services.notify.test_backlog import claim, endpoint, tell
 pytestmark = pytest.mark.stack
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 async def cases(pool: Pool, employer: str, count: int) -> list[UUID]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +11,7 @@ import httpx
 import jsonschema
 import pytest
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from services.notify.describe import describe
 from services.notify.door import employers
 from tests.conftest import ROOT, Database
@@ -22,13 +21,6 @@ from tests.services.notify.test_doors import caller
 
 FILE = Path(ROOT) / "contracts/openapi/employers.v1.json"
 DOCUMENT: dict[str, Any] = describe()
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 def test_the_committed_document_is_what_the_doors_are() -> None:

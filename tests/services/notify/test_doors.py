@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
@@ -14,7 +14,7 @@ import httpx
 import pytest
 import structlog
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from runtime.http import Problem, make_app
 from runtime.keys import Kind, issue_key
 from services.notify.door import clinics, employers, position
@@ -36,13 +36,6 @@ def test_a_position_that_we_never_gave_is_refused(after: str) -> None:
 def test_a_position_is_a_transaction_and_a_row() -> None:
     assert position("0.0") == ("0", 0)
     assert position("7421.99") == ("7421", 99)
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from runtime.db import Connection, Pool, open_pool
+from runtime.db import Connection, Pool
 from services.notify import changes
 from services.notify.address import Refused
 from services.notify.challenge import is_answer
@@ -25,7 +25,6 @@ from services.notify.employers import (
     send_ping,
 )
 from services.notify.watch import look
-from tests.conftest import Database
 from tests.services.notify.cases import consent, grant, opened, plan, ready, revised, revoke
 from tests.services.notify.receiving import Receiver, receiving, sending, status_of, until
 from tests.services.notify.stored import fold
@@ -54,13 +53,6 @@ def test_a_challenge_is_answered_by_its_own_text_and_not_by_an_echo(body: bytes,
 @pytest.mark.parametrize(("by", "may"), [("ada", False), ("grace", True)])
 def test_who_proposed_may_not_approve(by: str, may: bool) -> None:
     assert (changes.why_not("ada", by) is None) is may
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
@@ -12,7 +11,7 @@ from uuid import uuid4
 import pytest
 import structlog
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from runtime.fold import event_id
 from services.notify.delivery import SCHEDULE_S
 from services.notify.employers import EndpointRefused
@@ -25,7 +24,6 @@ from services.notify.subscriptions import (
     remove_subscription,
 )
 from services.notify.wire import Result
-from tests.conftest import Database
 from tests.services.notify.cases import consent, event, grant, opened, plan, ready, rejected
 from tests.services.notify.feeding import at_end, came, claim, is_so, let_pass, receiving, row_of, sending, tell
 from tests.services.notify.receiving import until
@@ -99,13 +97,6 @@ def test_an_id_of_ours_goes_into_a_header_without_its_full_stop_and_stays_its_ow
     headers = {webhook_id(each) for each in ids}
     assert len(headers) == len(ids)
     assert not any("." in each for each in headers)
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 @pytest.mark.stack

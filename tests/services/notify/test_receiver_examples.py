@@ -6,28 +6,21 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from services.notify.employers import Endpoint, add_endpoint, disable, enable, replay, send_ping
-from tests.conftest import ROOT, Database
+from tests.conftest import ROOT
 from tests.services.notify.cases import consent, grant, opened, plan, ready
 from tests.services.notify.receiving import sending, status_of, until
 from tests.services.notify.stored import fold
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 import structlog
 
-from runtime.db import Connection, Pool, open_pool
+from runtime.db import Connection, Pool
 from services.notify import chain
 from services.notify.audit import Fault, faults
 from services.notify.chain import all_links, contradictions, read_heads
@@ -27,13 +27,6 @@ pytestmark = pytest.mark.stack
 
 TOLD = {gauge.name: gauge.query for gauge in GAUGES}
 Owner = Callable[..., Awaitable[Any]]
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 @pytest.fixture

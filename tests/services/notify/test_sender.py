@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from runtime.fold import Position
 from services.notify.employers import add_endpoint
-from tests.conftest import Database
 from tests.services.notify.cases import CORRECTED, MONDAY, consent, event, grant, opened, plan, ready, revoke
 from tests.services.notify.receiving import receiving, sending, status_of, until
 from tests.services.notify.stored import fold
@@ -20,13 +18,6 @@ from workhardening_contracts.envelope import Envelope
 from workhardening_contracts.readiness import ReadinessUpdated
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 async def test_updates_of_a_case_arrive_in_order_through_failures_and_are_logged_once(pool: Pool) -> None:

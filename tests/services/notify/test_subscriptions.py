@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from services.notify.address import Refused
 from services.notify.employers import EndpointRefused
 from services.notify.subscriptions import (
@@ -17,18 +16,10 @@ from services.notify.subscriptions import (
     ping_subscription,
     remove_subscription,
 )
-from tests.conftest import Database
 from tests.services.notify.feeding import Clinic, claim, is_so, receiving, row_of, sending, tell
 from tests.services.notify.receiving import until
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 async def test_a_new_webhook_gets_nothing_before_its_challenge_and_a_second_one_is_refused(pool: Pool) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from services.notify.clinics import set_mailbox
 from services.notify.employers import EndpointRefused, add_endpoint, change_url, list_endpoints
 from tests.conftest import Database
@@ -19,13 +18,6 @@ from workhardening_contracts.clinic import CaseErased
 pytestmark = pytest.mark.stack
 
 IN_PROGRAM = [opened(), consent(grant()), plan()]
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    yield opened_pool
-    await opened_pool.close()
 
 
 async def test_a_batch_fills_feed_messages_and_deliveries_and_repeating_it_adds_nothing(pool: Pool) -> None:
