@@ -56,10 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     # What clients in this process say of a broker that was killed is no news.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     commit = _git("rev-parse", "HEAD") or "unknown"
     say = _sayer()
     with ExitStack() as stack:
+        stack.callback(structlog.configure, **structlog.get_config())
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         previous = _previous(stack)
         if given.full or given.part is not None:
             wanted = range(given.parts) if given.part is None else [given.part]
