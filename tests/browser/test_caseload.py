@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from playwright.async_api import Page, Route, expect
 
@@ -114,6 +116,37 @@ async def test_a_filter_holds_for_what_changes_later(visit: Open, site: Site) ->
     await site.listening()
     site.world.change(world.ON_COURSE, verdict="escalate", escalated=True)
     await expect(page.locator(ROWS)).to_have_count(2)
+
+
+async def test_a_change_that_comes_while_a_filter_is_on_its_way_is_shown(visit: Open, site: Site) -> None:
+    page = await visit("/cases")
+    await site.listening()
+    await page.evaluate("document.getElementById('live').addEventListener('tick', () => { window.ticked = true; })")
+
+    async def overtaken(route: Route) -> None:
+        answer = await route.fetch()
+        site.world.change(world.ON_COURSE, verdict="escalate", escalated=True)
+        await page.wait_for_function("window.ticked")
+        await route.fulfill(response=answer)
+
+    await page.route("**/cases?*", overtaken, times=1)
+    await page.get_by_label("Last verdict").select_option("Escalated")
+    await expect(page.locator(ROWS)).to_have_count(2)
+
+
+async def test_a_later_page_stays_when_something_changes_and_goes_with_its_filter(visit: Open, site: Site) -> None:
+    page = await visit("/cases")
+    await page.get_by_role("link", name="Next cases").click()
+    await expect(page.get_by_role("link", name="First page")).to_be_visible()
+    row = page.locator(ROWS).first
+    name = await row.get_attribute("id")
+    assert name is not None
+    await site.listening()
+    site.world.change(UUID(name.removeprefix("case-")), job_title="Roofer")
+    await expect(row).to_contain_text("Roofer")
+    await expect(page.get_by_role("link", name="First page")).to_be_visible()
+    await page.get_by_label("Last verdict").select_option("Escalated")
+    await expect(page.locator(ROWS)).to_have_count(1)
 
 
 async def test_what_a_clinic_wrote_is_text_and_nothing_else(visit: Open) -> None:
