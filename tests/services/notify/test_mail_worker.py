@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -14,10 +14,9 @@ import structlog
 from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 
-from runtime.db import Pool, open_pool
+from runtime.db import Pool
 from services.notify.clinics import set_mailbox
 from services.notify.mail import mail
-from tests.conftest import Database
 from tests.services.notify.cases import opened, plan
 from tests.services.notify.stored import fold, running
 
@@ -25,12 +24,11 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    opened_pool = await open_pool(database.dsn("notify"), "notify-test")
-    async with opened_pool.acquire() as connection:
+async def pool(pool: Pool) -> Pool:
+    """The same, with a clinic that has a mailbox."""
+    async with pool.acquire() as connection:
         await set_mailbox(connection, "north", "rehab@north.example")
-    yield opened_pool
-    await opened_pool.close()
+    return pool
 
 
 async def working(pool: Pool, until: Callable[[], Awaitable[Any]], **more: Any) -> None:
